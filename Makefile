@@ -1,0 +1,60 @@
+# make            what there is to make
+# make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
+# Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install quickstart test lint format clean
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?= -n auto --maxprocesses=4
+STAMP := $(VENV)/.installed
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check --no-input
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Create .venv and install mmvice with everything it needs, pinned as tested (5.5 GB)
+
+quickstart: $(STAMP) ## Pretrain on built-in scenes on the CPU, fit both probes, write work_dirs/quickstart/report.html
+	$(RUN) tools/quickstart.py
+
+test: $(STAMP) ## Run the tests
+	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP) ## Check style and format
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+format: $(STAMP) ## Mend style and format where that can be done automatically
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+clean: ## Remove .venv, builds and caches; data and work_dirs stay
+	rm -rf "$(VENV)" build dist mmvice.egg-info mmvice/.mim .pytest_cache .ruff_cache .hypothesis
+	find mmvice tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The lines of pip's report that tell a waiting reader something.
+PROGRESS := awk '/^ *Downloading .*(MB|GB)/ || /^Building/ {sub(/^ */, "  "); print; fflush()} \
+    /^Installing collected packages/ {print "  Installing " NF - 3 " packages"; fflush()}'
+
+$(RUN):
+	@command -v "$(PYTHON)" > /dev/null || { echo "No '$(PYTHON)' here: install Python 3.10 or newer, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "$$("$(PYTHON)" --version) is too old, mmvice needs 3.10 or newer: say make PYTHON=/path/to/a/newer/python3" >&2; exit 1; }
+	@echo "== Creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv --clear "$(VENV)" > /dev/null || { rm -rf "$(VENV)"; \
+	    echo "'$(PYTHON) -m venv' failed: on Debian and Ubuntu install python3-venv, which has the missing part" >&2; exit 1; }
+
+# faiss-cpu and faiss-gpu own the same module: who has put faiss-gpu into the environment keeps it.
+$(STAMP): setup.cfg setup.py pyproject.toml $(wildcard requirements/*.txt) | $(RUN)
+	@echo "== Installing requirements into $(VENV) (minutes and some GB the first time, PyTorch above all)"
+	@set -o pipefail; faiss=cpu; if $(PIP) show -q faiss-gpu 2> /dev/null; then faiss=gpu; fi; \
+	$(PIP) install --progress-bar off -c requirements/tested.txt -r requirements/mminstall.txt \
+	    -r requirements/runtime.txt -r requirements/$$faiss.txt -r requirements/tests.txt | $(PROGRESS)
+	@echo "== Installing mmvice itself, from this folder"
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
