@@ -1,0 +1,36 @@
+"""What the tools are made of."""
+
+from .cli import (
+    add_common_arguments,
+    build_runner,
+    checkpoint_location,
+    existing_file,
+    load_config,
+    print_metrics,
+    save_predictions,
+    show_predictions,
+    use_auto_scale_lr,
+    use_mixed_precision,
+    use_resume,
+    use_tta,
+)
+from .dist import prepare_cpu_processes
+from .inference import embed_image, init_model
+
+__all__ = [
+    'add_common_arguments',
+    'build_runner',
+    'checkpoint_location',
+    'embed_image',
+    'existing_file',
+    'init_model',
+    'load_config',
+    'prepare_cpu_processes',
+    'print_metrics',
+    'save_predictions',
+    'show_predictions',
+    'use_auto_scale_lr',
+    'use_mixed_precision',
+    'use_resume',
+    'use_tta',
+]

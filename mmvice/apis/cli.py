@@ -1,0 +1,175 @@
+"""What ``tools/train.py`` and ``tools/test.py`` have in common: arguments, and what they change in a config."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
+from mmvice.registry import RUNNERS
+from mmvice.utils.checkpoint import register_safe_checkpoint_loading
+
+from .dist import prepare_cpu_processes
+
+
+def existing_file(path: str) -> str:
+    """An argparse type: the path of a file that is there."""
+    if not Path(path).expanduser().is_file():
+        raise argparse.ArgumentTypeError(f'no such file: {path}')
+    return path
+
+
+def checkpoint_location(location: str) -> str:
+    """An argparse type: a checkpoint file that is there, or a URL."""
+    return location if '://' in location else existing_file(location)
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that every tool with a config and a Runner has."""
+    parser.add_argument('config', type=existing_file, help='config file')
+    parser.add_argument(
+        '--work-dir',
+        metavar='DIR',
+        help="folder for logs and results (default: the config's work_dir, else work_dirs/<name of the config>)",
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help="change settings of the config: model.head.num_concepts=64, a list as key=a,b or 'key=[a,b]', tuples in a "
+        "list as 'key=[(a,b),(c,d)]'; quote what has brackets, and no white space",
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes of this run (default: none, a single process)',
+    )
+    # torch.distributed.launch passes this; torchrun sets the variable instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config named by the arguments and apply ``--launcher``, ``--cfg-options`` and ``--work-dir``."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(Path(args.config).expanduser())
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    return cfg
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Switch the optimizer wrapper to autocast: with a loss scaler on a GPU, in bfloat16 without one on the CPU.
+
+    Raises:
+        ValueError: The config's wrapper is one that has no counterpart with autocast.
+    """
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f"--amp needs an optim_wrapper of type 'OptimWrapper', this config has {wrapper.type!r}.")
+    if get_device() == 'cpu':
+        for name in ('loss_scale', 'dtype'):
+            wrapper.pop(name, None)
+        wrapper.type = f'mmvice.{BFloat16OptimWrapper.__name__}'
+    else:
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def use_auto_scale_lr(cfg: Config) -> None:
+    """Have the Runner multiply the learning rate by the run's total batch size over the config's base batch size.
+
+    Raises:
+        ValueError: The config doesn't say which batch size its learning rate is meant for.
+    """
+    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+        raise ValueError(
+            '--auto-scale-lr needs to know the batch size that the learning rate of the config is meant for: '
+            'add auto_scale_lr = dict(base_batch_size=...) to it.'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def use_resume(cfg: Config, load_from: str | None) -> None:
+    """Go on from ``load_from``, a checkpoint named in this command, else from the latest one in the work folder.
+
+    Where there is none yet the run starts afresh, and ``cfg.load_from`` keeps its meaning of initial weights.
+    """
+    latest = load_from or find_latest_checkpoint(cfg.work_dir)
+    cfg.resume = latest is not None
+    if cfg.resume:
+        cfg.load_from = latest
+    else:
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts afresh.', logger='current')
+
+
+def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
+    """Have the visualization hook draw predictions on the screen and into a folder under the work folder.
+
+    Raises:
+        ValueError: The config has no visualization hook or no visualizer.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None or cfg.get('visualizer') is None:
+        raise ValueError(
+            "--show and --show-dir need default_hooks.visualization = dict(type='SegVisualizationHook') and a "
+            'visualizer in the config.'
+        )
+    hook.draw = True
+    if show:
+        hook.show = True
+        hook.wait_time = wait_time
+    if show_dir is not None:
+        cfg.visualizer.save_dir = show_dir
+
+
+def save_predictions(cfg: Config, folder: str) -> None:
+    """Have the segmentation metrics write every prediction as a PNG of class indices.
+
+    Raises:
+        ValueError: None of the config's test evaluators can do that.
+    """
+    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
+    able = [evaluator for evaluator in evaluators if evaluator.type.rpartition('.')[2] == 'IoUMetric']
+    if not able:
+        raise ValueError('--out needs an IoUMetric among the test evaluators of the config.')
+    for evaluator in able:
+        evaluator.output_dir = folder
+
+
+def use_tta(cfg: Config) -> None:
+    """Test with the config's augmentations: ``tta_pipeline`` and ``tta_model``.
+
+    Raises:
+        ValueError: The config has none.
+    """
+    missing = [name for name in ('tta_pipeline', 'tta_model') if cfg.get(name) is None]
+    if missing:
+        raise ValueError(f'--tta needs {" and ".join(missing)} in the config.')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.tta_model, 'module': cfg.model}
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads."""
+    register_safe_checkpoint_loading()
+    prepare_cpu_processes(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def print_metrics(metrics: dict[str, Any]) -> None:
+    """Print the numbers of a test on one line, once however many processes there are."""
+    if is_main_process():
+        print('  '.join(f'{name}: {value:.2f}' for name, value in metrics.items()))  # noqa: T201

@@ -1,0 +1,63 @@
+"""Several processes on a machine without accelerators."""
+
+import os
+import subprocess
+from datetime import timedelta
+
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.logging import print_log
+from torch.distributed import init_process_group
+
+# The environment variables torch.distributed reads, and who else has them; torchrun sets torch's own.
+RANKS = {
+    'pytorch': {},
+    'slurm': {'RANK': 'SLURM_PROCID', 'WORLD_SIZE': 'SLURM_NTASKS', 'LOCAL_RANK': 'SLURM_LOCALID'},
+    'mpi': {
+        'RANK': 'OMPI_COMM_WORLD_RANK',
+        'WORLD_SIZE': 'OMPI_COMM_WORLD_SIZE',
+        'LOCAL_RANK': 'OMPI_COMM_WORLD_LOCAL_RANK',
+    },
+}
+
+
+def prepare_cpu_processes(cfg: Config) -> None:
+    """Where a launcher started this process and there is no accelerator, join the others over gloo.
+
+    MMEngine's launchers select a CUDA device first, whatever the backend, but leave a process group alone that exists.
+    Its default model wrapper names a device too, which torch refuses on the CPU, and SyncBN has no CPU kernel:
+    ``cfg.model_wrapper_cfg`` and ``cfg.model`` are changed accordingly.
+    """
+    if cfg.launcher == 'none' or get_device() != 'cpu' or is_distributed():
+        return
+    for name, source in RANKS[cfg.launcher].items():
+        os.environ[name] = os.environ[source]
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ and cfg.launcher == 'slurm':
+        os.environ['MASTER_ADDR'] = _first_slurm_host()
+    seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
+    init_process_group('gloo', timeout=timedelta(seconds=seconds))
+
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)
+    )
+    cfg.model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **wrapper, 'device_ids': None}
+    if _replace_sync_bn(cfg.get('model')):
+        print_log('SyncBN runs on GPUs only: each process normalises its own batch.', logger='current')
+
+
+def _first_slurm_host() -> str:
+    """The first node of the job, where rank 0 runs."""
+    command = ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
+
+
+def _replace_sync_bn(part: ConfigDict | list | str | None) -> bool:
+    """Turn every norm layer config of type SyncBN in a model's config into BN; tell whether there was one."""
+    if isinstance(part, dict):
+        found = part.get('type') == 'SyncBN'
+        if found:
+            part['type'] = 'BN'
+        return any([found, *map(_replace_sync_bn, part.values())])
+    return isinstance(part, (list, tuple)) and any([_replace_sync_bn(entry) for entry in part])  # noqa: C419  no short cut

@@ -1,0 +1,102 @@
+"""Loading checkpoints without running what a stranger may have put into them.
+
+A checkpoint is a pickle, and a pickle can call anything. MMEngine asks torch for its safe loader, and when that refuses
+a file it unpickles the file all the same. Here a refusal stays one.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+STATISTICS = ('min', 'max', 'mean', 'current')
+
+
+def _statistics_method(owner: type, name: str) -> Callable:
+    """``getattr`` for the methods that a pickled :class:`HistoryBuffer` refers to, and for nothing else."""
+    if owner is not HistoryBuffer or name not in STATISTICS:
+        raise UnpicklingError(f'Unsupported GLOBAL {getattr(owner, "__qualname__", owner)}.{name}')
+    return getattr(owner, name)
+
+
+def _named(function: Callable, name: str) -> Callable:
+    """The function under another qualified name: torch's allow-list goes by the names that functions carry."""
+
+    def call(*args):
+        return function(*args)
+
+    call.__module__, _, call.__qualname__ = name.rpartition('.')
+    call.__name__ = call.__qualname__
+    return call
+
+
+@cache
+def _allowed_globals() -> tuple[Any, ...]:
+    """What MMEngine puts into a checkpoint beside tensors and plain containers: logged curves and NumPy values.
+
+    NumPy 1 and 2 name the two functions that make arrays and scalars differently; a file of either is read by both.
+    """
+    reconstruct, scalar = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
+    numbers = np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?'
+    return (
+        HistoryBuffer,
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in numbers},
+        *(_named(reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
+        *(_named(scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
+        *(_named(_statistics_method, f'{builtins}.getattr') for builtins in ('__builtin__', 'builtins')),
+    )
+
+
+def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
+    """Load a checkpoint file, allowing tensors, plain containers and what MMEngine adds to them, and nothing else.
+
+    Args:
+        path: A local file, as :meth:`mmengine.runner.Runner.save_checkpoint` or ``torch.save`` writes it.
+        map_location: As in :func:`torch.load`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        pickle.UnpicklingError: The file holds something else, or is not a checkpoint; nothing of it has been run.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f'no checkpoint file at {file}')
+    torch.serialization.add_safe_globals(list(_allowed_globals()))
+    try:
+        return torch.load(file, map_location=map_location, weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):
+            raise
+        refused = re.search(r'GLOBAL (\S+)', str(error))
+        if refused is None:
+            raise UnpicklingError(f'{file} cannot be read as a checkpoint, is it complete? {error}') from error
+        raise UnpicklingError(
+            f'{file} was not loaded: it refers to {refused.group(1)}, which no checkpoint of weights needs and which '
+            'could run code. If you trust where it comes from, save its state_dict alone and load that.'
+        ) from error
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """:func:`load_checkpoint_file` as MMEngine calls a loader; the name is what it logs."""
+    return load_checkpoint_file(filename, map_location=map_location)
+
+
+def register_safe_checkpoint_loading() -> None:
+    """Make every checkpoint that MMEngine loads in this process go through torch's safe loader.
+
+    Local files get :func:`load_checkpoint_file`. Downloaded ones keep MMEngine's loaders, for which torch's own switch
+    turns the safe loader on; worker processes inherit it.
+    """
+    torch.serialization.add_safe_globals(list(_allowed_globals()))
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)

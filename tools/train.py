@@ -1,0 +1,51 @@
+#!/usr/bin/env python
+"""Train whatever a config describes: pretraining, a linear probe, a cluster probe, fine-tuning."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmvice.apis import (
+    add_common_arguments,
+    build_runner,
+    load_config,
+    use_auto_scale_lr,
+    use_mixed_precision,
+    use_resume,
+)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one'
+    )
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision (bfloat16 on a CPU)')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate from auto_scale_lr.base_batch_size in the config to the batch size of this run',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train."""
+    args = parse_args(argv)
+    cfg = load_config(args)
+    if args.amp:
+        use_mixed_precision(cfg)
+    if args.auto_scale_lr:
+        use_auto_scale_lr(cfg)
+    if args.resume:
+        use_resume(cfg, load_from=(args.cfg_options or {}).get('load_from'))
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
