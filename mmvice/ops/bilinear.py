@@ -1,0 +1,153 @@
+"""Bilinear upsampling as small matrices, so that quadratic forms of the upsampled vectors stay at low resolution.
+
+With ``align_corners=False`` a pixel's upsampled vector is ``u = sum_k w_k f_k`` over at most four low-resolution
+neighbours, and their weights are products of two weights along y and two along x. Everything below follows from that.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+@lru_cache(maxsize=64)
+def _axis(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    source = (torch.arange(out_size, dtype=torch.float64) + 0.5) * (in_size / out_size) - 0.5
+    source = source.clamp_(0, in_size - 1)
+    lower = source.floor().clamp_(max=max(in_size - 2, 0))
+    return lower.long().to(device), (source - lower).to(dtype).to(device)
+
+
+def bilinear_axis(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Neighbours and weights of bilinear interpolation along one axis (``align_corners=False``).
+
+    Args:
+        in_size: Length ``n`` of the low-resolution axis.
+        out_size: Length ``N`` of the upsampled axis; any ratio, smaller than ``n`` too.
+        device: Where the result lives.
+        dtype: Floating dtype of the weights.
+
+    Returns:
+        ``lower`` (N,) int64 and ``weight`` (N,) in [0, 1]: output j is
+        ``(1 - weight[j]) * x[lower[j]] + weight[j] * x[lower[j] + 1]``. For ``n = 1`` the weight is 0 throughout and
+        ``lower + 1`` must be read as ``lower``.
+
+    Example:
+        >>> lower, weight = bilinear_axis(2, 4, 'cpu', torch.float64)
+        >>> lower.tolist(), weight.tolist()
+        ([0, 0, 0, 0], [0.0, 0.25, 0.75, 1.0])
+    """
+    if in_size < 1 or out_size < 1:
+        raise ValueError(f'sizes must be at least 1, got in_size={in_size} and out_size={out_size}')
+    return _axis(in_size, out_size, torch.device(device), dtype)
+
+
+@lru_cache(maxsize=64)
+def _matrices(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    lower, weight = _axis(in_size, out_size, torch.device('cpu'), torch.float64)
+    rows = torch.arange(out_size)
+    linear = torch.zeros(out_size, in_size, dtype=torch.float64)
+    quadratic = torch.zeros(out_size, 2 * in_size - 1, dtype=torch.float64)
+    linear[rows, lower] = 1 - weight
+    quadratic[rows, 2 * lower] = (1 - weight) ** 2
+    if in_size > 1:
+        linear[rows, lower + 1] = weight
+        quadratic[rows, 2 * lower + 1] = 2 * weight * (1 - weight)
+        quadratic[rows, 2 * lower + 2] = weight**2
+    return linear.to(dtype).to(device), quadratic.to(dtype).to(device)
+
+
+def linear_matrix(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> Tensor:
+    """Bilinear interpolation along one axis as a matrix (N, n)."""
+    return _matrices(in_size, out_size, torch.device(device), dtype)[0]
+
+
+def quadratic_matrix(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> Tensor:
+    """Products of the two interpolation weights along one axis as a matrix (N, 2n - 1).
+
+    Column ``2k`` holds the squared weight of neighbour k, column ``2k + 1`` twice the product of the weights of k and
+    k + 1, so that ``quadratic_y @ gram_map @ quadratic_x.T`` is the squared norm of every upsampled vector.
+    """
+    return _matrices(in_size, out_size, torch.device(device), dtype)[1]
+
+
+def gram_map(rows: Tensor) -> Tensor:
+    """Inner products between every low-resolution vector and its neighbours, interleaved in one map.
+
+    Args:
+        rows: Low-resolution vectors (B, h, w, D).
+
+    Returns:
+        Tensor: (B, 2h - 1, 2w - 1). Entry (2y, 2x) is the vector at (y, x) with itself, an odd column the product with
+        the right neighbour, an odd row with the one below, odd and odd the mean of the products of the two diagonals.
+
+    Example:
+        >>> gram_map(torch.tensor([[1., 0.], [1., 1.]]).reshape(1, 1, 2, 2)).tolist()
+        [[[1.0, 1.0, 2.0]]]
+    """
+    return _GramMap.apply(rows)
+
+
+def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
+    """Sum of outer products of neighbouring vectors, weighted by a map laid out like :func:`gram_map`.
+
+    Args:
+        coefficients: (B, 2h - 1, 2w - 1).
+        rows: (B, h, w, D).
+
+    Returns:
+        Tensor: Symmetric (D, D). With ``coefficients = quadratic_y.T @ c @ quadratic_x`` it is the sum over all pixels
+        of ``c_j u_j u_j^T``, without any upsampled vector.
+    """
+    falling = coefficients[:, 1::2, 1::2] / 2
+    total = _outer(coefficients[:, ::2, ::2], rows, rows)
+    total = total + _outer(coefficients[:, ::2, 1::2], rows[:, :, :-1], rows[:, :, 1:])
+    total = total + _outer(coefficients[:, 1::2, ::2], rows[:, :-1], rows[:, 1:])
+    total = total + _outer(falling, rows[:, :-1, :-1], rows[:, 1:, 1:])
+    total = total + _outer(falling, rows[:, :-1, 1:], rows[:, 1:, :-1])
+    return (total + total.T) / 2
+
+
+class _GramMap(torch.autograd.Function):
+    """The backward pass adds into one buffer, where autograd would pad every slice to full size."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        batch, height, width, _ = rows.shape
+        gram = rows.new_empty(batch, 2 * height - 1, 2 * width - 1)
+        gram[:, ::2, ::2] = _dot(rows, rows)
+        gram[:, ::2, 1::2] = _dot(rows[:, :, :-1], rows[:, :, 1:])
+        gram[:, 1::2, ::2] = _dot(rows[:, :-1], rows[:, 1:])
+        falling = _dot(rows[:, :-1, :-1], rows[:, 1:, 1:])
+        rising = _dot(rows[:, :-1, 1:], rows[:, 1:, :-1])
+        gram[:, 1::2, 1::2] = (falling + rising) / 2
+        return gram
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (rows,) = ctx.saved_tensors
+        grad = grad.unsqueeze(-1)
+        out = rows * (2 * grad[:, ::2, ::2])
+        _add_products(out[:, :, :-1], out[:, :, 1:], rows[:, :, :-1], rows[:, :, 1:], grad[:, ::2, 1::2])
+        _add_products(out[:, :-1], out[:, 1:], rows[:, :-1], rows[:, 1:], grad[:, 1::2, ::2])
+        diagonal = grad[:, 1::2, 1::2] / 2
+        _add_products(out[:, :-1, :-1], out[:, 1:, 1:], rows[:, :-1, :-1], rows[:, 1:, 1:], diagonal)
+        _add_products(out[:, :-1, 1:], out[:, 1:, :-1], rows[:, :-1, 1:], rows[:, 1:, :-1], diagonal)
+        return out
+
+
+def _add_products(out_a: Tensor, out_b: Tensor, a: Tensor, b: Tensor, weight: Tensor) -> None:
+    out_a.addcmul_(b, weight)
+    out_b.addcmul_(a, weight)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(-1)
+
+
+def _outer(weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    dims = a.shape[-1]
+    return (a * weight.unsqueeze(-1)).reshape(-1, dims).T @ b.reshape(-1, dims)

@@ -1,0 +1,293 @@
+"""Cutting an image into superpixels, and finding those that several views share (Sec. 3.1)."""
+
+import cv2
+import numpy as np
+
+from mmvice.utils.jit import jit
+
+SLIC_BACKENDS = ('numba', 'opencv')
+FAR = np.float32(1e7)  # added to the distance of a seed that is out of a pixel's reach; exceeds any in reach
+
+
+def slic(
+    image: np.ndarray, region_size: int = 20, ruler: float = 10.0, num_iters: int = 5, backend: str = 'numba'
+) -> np.ndarray:
+    """Cut an image into superpixels: k-means over (Lab colour, position), started from a grid of seeds.
+
+    The image is smoothed here with a 3x3 Gaussian and taken to 8-bit CIELAB, as in the paper's own runs. The distance
+    of a pixel to a seed is ``|dLab|² + (ruler / region_size)² |dxy|²``, for seeds at most ``region_size`` away in x and
+    y; that is OpenCV's SLIC. There is no connectivity pass: a superpixel may have stray pixels.
+
+    The numba backend compares a pixel with the seeds of the 3x3 grid cells around it, looks at every third row in each
+    iteration (other rows each time; every row if regions are small) and at every pixel in the final assignment. A pixel
+    that no seed reaches goes to the nearest of the nine.
+
+    Args:
+        image: uint8 (H, W, 3), BGR, at least 1x1.
+        region_size: side of a grid cell in pixels, at least 1; one superpixel covers the image if it is far larger.
+        ruler: weight of position against colour, positive; larger gives squarer superpixels.
+        num_iters: iterations of k-means, at least 1.
+        backend: ``'numba'``, or ``'opencv'`` for ``cv2.ximgproc``, which needs opencv-contrib-python.
+
+    Returns:
+        int32 (H, W): superpixel ids 0..K-1, each of which occurs.
+
+    Raises:
+        TypeError, ValueError: for an image or a setting outside the above.
+        ImportError: for ``backend='opencv'`` with an OpenCV without ``ximgproc``.
+
+    Source: Achanta et al., SLIC Superpixels Compared to State-of-the-art Superpixel Methods, PAMI 2012.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((8, 12, 3), np.uint8)
+        >>> image[:, 5:] = 255  # black left of column 5, white from there on
+        >>> ids = slic(image, region_size=4)
+        >>> ids.shape, int(ids.min()), int(ids.max())
+        ((8, 12), 0, 5)
+        >>> set(ids[:, :5].ravel()) & set(ids[:, 5:].ravel())
+        set()
+    """
+    check_image(image)
+    check_slic_settings(region_size, ruler, num_iters, backend)
+    lab = cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_BGR2Lab)
+    if backend == 'opencv':
+        return _contiguous(_opencv_slic(lab, region_size, ruler, num_iters))
+    height, width = lab.shape[:2]
+    rows, cols = (max(1, int(size / region_size + 0.5)) for size in (height, width))
+    row_step = min(max(region_size // 5, 1), 3)
+    planes = np.ascontiguousarray(lab.transpose(2, 0, 1), dtype=np.float32)
+    return _contiguous(_slic(planes, rows, cols, region_size, (ruler / region_size) ** 2, num_iters, row_step))
+
+
+def grid_superpixels(height: int, width: int, region_size: int) -> np.ndarray:
+    """Cut an image of this size into squares: the ablation without superpixels (Table 2).
+
+    Args:
+        height, width: size of the image in pixels, at least 1.
+        region_size: side of a square in pixels, at least 1; squares at the right and lower edge are cut off. With 1,
+            every pixel is a region of its own.
+
+    Returns:
+        int32 (height, width): ids 0..K-1 row by row, each of which occurs.
+
+    Raises:
+        ValueError: for a number below 1.
+
+    Example:
+        >>> grid_superpixels(2, 3, region_size=2)
+        array([[0, 0, 1],
+               [0, 0, 1]], dtype=int32)
+        >>> grid_superpixels(2, 3, region_size=1)
+        array([[0, 1, 2],
+               [3, 4, 5]], dtype=int32)
+    """
+    for name, value in (('height', height), ('width', width), ('region_size', region_size)):
+        check_positive_int(name, value)
+    rows = np.arange(height, dtype=np.int32) // region_size
+    cols = np.arange(width, dtype=np.int32) // region_size
+    return rows[:, None] * (cols[-1] + np.int32(1)) + cols
+
+
+def common_superpixels(view_superpixels: np.ndarray, view_masks: np.ndarray | None = None) -> np.ndarray:
+    """Tell which superpixels are seen in every view, and masked in none.
+
+    Args:
+        view_superpixels: int32 (M, h, w): superpixel ids of the pixels of M views, none negative.
+        view_masks: bool (M, h, w): masked pixels; a superpixel with a masked pixel in any view is not common.
+
+    Returns:
+        bool (K,) with K the largest id plus 1.
+
+    Example:
+        >>> import numpy as np
+        >>> views = np.array([[[0, 1, 2]], [[1, 2, 3]]], np.int32)
+        >>> common_superpixels(views)
+        array([False,  True,  True, False])
+        >>> common_superpixels(views, np.array([[[False, False, True]], [[False, False, False]]]))
+        array([False,  True, False, False])
+    """
+    num_superpixels = int(view_superpixels.max()) + 1
+    views_seeing = _count_views(view_superpixels.reshape(len(view_superpixels), -1), num_superpixels)
+    common = views_seeing == len(view_superpixels)
+    if view_masks is not None:
+        _unset(common, view_superpixels.reshape(-1), view_masks.reshape(-1))
+    return common
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise unless ``image`` is what OpenCV and mmcv load: uint8 (H, W, 3), not empty."""
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f'the image must be a numpy array, uint8 (H, W, 3) in BGR order; got {type(image).__name__}')
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f'the image must be uint8 (H, W, 3) in BGR order, as LoadImageFromFile gives it with its defaults; '
+            f'got {image.dtype} {image.shape}'
+        )
+    if image.size == 0:
+        raise ValueError(f'the image has no pixels: its shape is {image.shape}')
+
+
+def check_positive_int(name: str, value: int) -> None:
+    """Raise ValueError unless ``value`` is an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f'{name} must be an integer of at least 1, got {value!r}')
+
+
+def check_slic_settings(region_size: int, ruler: float, num_iters: int, backend: str) -> None:
+    """Raise ValueError for settings that :func:`slic` does not take, ImportError for a backend that is not there."""
+    check_positive_int('region_size', region_size)
+    check_positive_int('num_iters', num_iters)
+    if not ruler > 0:
+        raise ValueError(f'ruler must be positive, got {ruler!r}')
+    if backend not in SLIC_BACKENDS:
+        raise ValueError(f'backend must be one of {SLIC_BACKENDS}, got {backend!r}')
+    if backend == 'opencv' and not hasattr(cv2, 'ximgproc'):
+        raise ImportError(
+            "backend='opencv' needs cv2.ximgproc, which the installed OpenCV lacks. Use backend='numba', or install "
+            'opencv-contrib-python INSTEAD of opencv-python (the two overwrite each other): '
+            'pip uninstall -y opencv-python opencv-python-headless && pip install opencv-contrib-python'
+        )
+
+
+def _opencv_slic(lab: np.ndarray, region_size: int, ruler: float, num_iters: int) -> np.ndarray:
+    """Superpixel ids by OpenCV's SLIC; ids may be missing.
+
+    OpenCV places no seed at all in an image less than half a region wide or high, hence the smaller regions there.
+    """
+    region_size = min(region_size, *lab.shape[:2])
+    superpixels = cv2.ximgproc.createSuperpixelSLIC(lab, cv2.ximgproc.SLIC, region_size, float(ruler))
+    superpixels.iterate(num_iters)
+    return superpixels.getLabels()
+
+
+@jit
+def _slic(planes, rows, cols, reach, xy_weight, num_iters, row_step):
+    """K-means from a grid of ``rows`` x ``cols`` seeds; ``planes`` float32 (3, H, W); int32 (H, W), ids may be missing.
+
+    Seeds are float32 (rows, cols, 5): L, a, b, x, y.
+    """
+    _, height, width = planes.shape
+    seeds = np.empty((rows, cols, 5), np.float32)
+    for r in range(rows):
+        for c in range(cols):
+            y, x = (2 * r + 1) * height // (2 * rows), (2 * c + 1) * width // (2 * cols)
+            seeds[r, c, 0], seeds[r, c, 1], seeds[r, c, 2] = planes[0, y, x], planes[1, y, x], planes[2, y, x]
+            seeds[r, c, 3], seeds[r, c, 4] = x, y
+    ids = np.zeros((height, width), np.int32)
+    for iteration in range(num_iters):
+        _assign(planes, seeds, reach, xy_weight, iteration % row_step, row_step, ids)
+        _move_seeds(planes, seeds, iteration % row_step, row_step, ids)
+    _assign(planes, seeds, reach, xy_weight, 0, 1, ids)
+    return ids
+
+
+@jit
+def _assign(planes, seeds, reach, xy_weight, first_row, row_step, ids):
+    """Write the id of the nearest of the 3x3 seeds around each pixel's grid cell, for every ``row_step``-th row.
+
+    All pixels of a row of cells have the same three rows of seeds. For each of the 3x3, the seeds are laid out pixel
+    by pixel along the row once, after which a row of the image is a plain loop over arrays that the compiler turns
+    into vector instructions.
+    """
+    rows, cols, _ = seeds.shape
+    _, height, width = planes.shape
+    reach, xy_weight = np.float32(reach), np.float32(xy_weight)
+    cell = np.empty(width, np.int32)
+    for c in range(cols):
+        cell[c * width // cols : (c + 1) * width // cols] = c
+    shape = (9, width)
+    seed_l, seed_a, seed_b = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
+    along, seed_y, seed_id = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
+    best, partial, choice = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.int32)
+    for r in range(rows):
+        top, bottom = r * height // rows, (r + 1) * height // rows
+        candidates = 0
+        for rr in range(max(r - 1, 0), min(r + 2, rows)):
+            for dc in range(-1, 2):
+                for x in range(width):
+                    cc = min(max(cell[x] + dc, 0), cols - 1)
+                    seed_l[candidates, x] = seeds[rr, cc, 0]
+                    seed_a[candidates, x] = seeds[rr, cc, 1]
+                    seed_b[candidates, x] = seeds[rr, cc, 2]
+                    dx = np.float32(x) - seeds[rr, cc, 3]
+                    along[candidates, x] = xy_weight * dx * dx + (FAR if abs(dx) > reach else np.float32(0))
+                    seed_y[candidates, x] = seeds[rr, cc, 4]
+                    seed_id[candidates, x] = rr * cols + cc
+                candidates += 1
+        for y in range(top + (first_row - top) % row_step, bottom, row_step):
+            row_l, row_a, row_b, row_ids = planes[0, y], planes[1, y], planes[2, y], ids[y]
+            best[:] = np.inf
+            choice[:] = 0
+            for k in range(candidates):
+                # Two loops with few arrays each: with many, the compiler gives up checking that none overlap.
+                k_l, k_a, k_b, k_along, k_y = seed_l[k], seed_a[k], seed_b[k], along[k], seed_y[k]
+                for x in range(width):
+                    dl, da, dy = row_l[x] - k_l[x], row_a[x] - k_a[x], np.float32(y) - k_y[x]
+                    across = xy_weight * dy * dy + (FAR if abs(dy) > reach else np.float32(0))
+                    partial[x] = dl * dl + da * da + k_along[x] + across
+                for x in range(width):
+                    db = row_b[x] - k_b[x]
+                    distance = partial[x] + db * db
+                    nearer = distance < best[x]
+                    best[x] = distance if nearer else best[x]
+                    choice[x] = np.int32(k) if nearer else choice[x]
+            for x in range(width):
+                row_ids[x] = seed_id[choice[x], x]
+
+
+@jit
+def _move_seeds(planes, seeds, first_row, row_step, ids):
+    """Move each seed to the mean of its pixels in every ``row_step``-th row; one without pixels stays."""
+    rows, cols, _ = seeds.shape
+    _, height, width = planes.shape
+    sums = np.zeros((rows * cols, 6))
+    for y in range(first_row, height, row_step):
+        for x in range(width):
+            total = sums[ids[y, x]]
+            total[0] += planes[0, y, x]
+            total[1] += planes[1, y, x]
+            total[2] += planes[2, y, x]
+            total[3] += x
+            total[4] += y
+            total[5] += 1
+    for i in range(rows * cols):
+        if sums[i, 5] > 0:
+            for j in range(5):
+                seeds[i // cols, i % cols, j] = sums[i, j] / sums[i, 5]
+
+
+@jit
+def _contiguous(ids):
+    """Renumber ids in their order, in place, so that none is missing."""
+    flat = ids.reshape(-1)
+    new_id = np.zeros(flat.max() + 1, np.int32)
+    for i in range(flat.size):
+        new_id[flat[i]] = 1
+    count = 0
+    for k in range(new_id.size):
+        occurs, new_id[k] = new_id[k], count
+        count += occurs
+    for i in range(flat.size):
+        flat[i] = new_id[flat[i]]
+    return ids
+
+
+@jit
+def _count_views(view_superpixels, num_superpixels):
+    """Count, for each id, the views that hold it: int32 (num_superpixels,) from int (M, pixels)."""
+    count = np.zeros(num_superpixels, np.int32)
+    for m in range(view_superpixels.shape[0]):
+        view = view_superpixels[m]
+        for i in range(view.size):
+            if count[view[i]] == m:
+                count[view[i]] += 1
+    return count
+
+
+@jit
+def _unset(flags, ids, selected):
+    """Set ``flags[id]`` to False, in place, for each selected id; flags bool (K,), ids int (n,), selected bool (n,)."""
+    for i in range(ids.size):
+        if selected[i]:
+            flags[ids[i]] = False

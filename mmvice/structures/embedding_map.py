@@ -1,0 +1,220 @@
+"""The dense unit embeddings of a batch of images, kept at the decoder's resolution."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmvice.ops import (
+    bilinear_axis,
+    global_region_ids,
+    gram_map,
+    gram_map_adjoint,
+    linear_matrix,
+    quadratic_matrix,
+    region_sums,
+)
+
+_SMALLEST_SQUARE = 1e-24  # of the length that is told from zero, as in F.normalize
+
+
+class EmbeddingMap:
+    r"""Unit embeddings of every pixel (Z-hat of Sec. 3.3), never materialised except by :meth:`dense`.
+
+    Pixel j of an image has the embedding :math:`u_j / |u_j|`, where :math:`u_j = \sum_k w_{jk} f_k` is the bilinearly
+    upsampled feature (``align_corners=False``, any ratio of sizes). Norms, region means, linear maps and samples of
+    them are computed exactly from the low-resolution features; the work per pixel does not depend on D. All of it is
+    differentiable and done in fp32 (fp64 for fp64 features), under autocast too.
+
+    Args:
+        features (Tensor): Decoder output (B, D, h, w), of any floating dtype.
+        size (Sequence[int]): Size (H, W) of the images.
+
+    Raises:
+        TypeError: If ``features`` is not a floating tensor.
+        ValueError: If a shape does not fit.
+
+    Example:
+        >>> e = EmbeddingMap(torch.randn(2, 8, 4, 6), (16, 24))
+        >>> tuple(e.dense().shape), tuple(e.project(torch.randn(3, 8)).shape)
+        ((2, 8, 16, 24), (2, 3, 16, 24))
+    """
+
+    def __init__(self, features: Tensor, size: Sequence[int]) -> None:
+        if not isinstance(features, Tensor) or not features.is_floating_point():
+            raise TypeError(f'features must be a floating point tensor, got {_describe(features)}')
+        if features.ndim != 4 or 0 in features.shape[1:]:
+            raise ValueError(f'features must be (B, D, h, w) with D, h, w >= 1, got shape {tuple(features.shape)}')
+        size = tuple(int(s) for s in size)
+        if len(size) != 2 or min(size) < 1:
+            raise ValueError(f'size must be (H, W) with H, W >= 1, got {size}')
+        self.features = features
+        self.size = size
+        self._squared_norms: Tensor | None = None
+        self._rows: Tensor | None = None
+
+    def __repr__(self) -> str:
+        batch, dims, height, width = self.features.shape
+        return f'EmbeddingMap(batch={batch}, embed_dims={dims}, features={height}x{width}, size={self.size})'
+
+    def __len__(self) -> int:
+        return self.features.shape[0]
+
+    @property
+    def embed_dims(self) -> int:
+        """Number of channels D."""
+        return self.features.shape[1]
+
+    def dense(self) -> Tensor:
+        """All embeddings (B, D, H, W), unit length. The only method that needs memory for them."""
+        with self._full_precision():
+            upsampled = F.interpolate(self._precise(self.features), self.size, mode='bilinear', align_corners=False)
+            return F.normalize(upsampled, dim=1)
+
+    def norms(self) -> Tensor:
+        """Lengths |u_j| of the upsampled vectors before normalising: (B, H, W)."""
+        return self._squared_norm_map().clamp_min(_SMALLEST_SQUARE).sqrt()
+
+    def region_means(self, regions: Tensor, num_regions: Sequence[int], normalize_pixels: bool = True) -> Tensor:
+        """Mean embedding of every region (z-star of Alg. 2), not renormalised.
+
+        Args:
+            regions: (B, H, W) integer ids 0..num_regions[b]-1, negative for pixels of no region.
+            num_regions: B ints.
+            normalize_pixels: Average the unit vectors, as in the paper. False averages the upsampled features instead,
+                as the reference code does before it normalises.
+
+        Returns:
+            Tensor: (sum(num_regions), D), map after map; zeros for a region without pixels.
+
+        Raises:
+            ValueError: If shapes or ids do not fit.
+        """
+        num_regions = [int(n) for n in num_regions]
+        if tuple(regions.shape) != (len(self), *self.size) or regions.is_floating_point():
+            raise ValueError(
+                f'regions must be an integer tensor of shape {(len(self), *self.size)} (batch and size of this map), '
+                f'got {_describe(regions)}'
+            )
+        if len(num_regions) != len(self):
+            raise ValueError(f'num_regions must hold one int for each of {len(self)} maps, got {len(num_regions)}')
+        ids = global_region_ids(regions, num_regions)
+        with self._full_precision():
+            weights = self._inverse_norms() if normalize_pixels else None
+            return region_sums(self._feature_rows(), weights, ids, sum(num_regions), mean=True)
+
+    def project(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Linear map of every embedding, e.g. scores of concepts (Eq. 3) or class logits.
+
+        Args:
+            weight: (C, D).
+            bias: (C,) or None.
+
+        Returns:
+            Tensor: (B, C, H, W) = ``weight @ unit vectors + bias``.
+        """
+        if weight.ndim != 2 or weight.shape[1] != self.embed_dims:
+            raise ValueError(f'weight must be (C, {self.embed_dims}), got shape {tuple(weight.shape)}')
+        with self._full_precision():
+            projected = self._project_features(weight)
+            projected = projected * self._inverse_norms().unsqueeze(1)
+            return projected if bias is None else projected + self._precise(bias)[:, None, None]
+
+    def argmax(self, weight: Tensor) -> Tensor:
+        """Index of the row of ``weight`` (C, D) with the largest inner product, for every pixel: int64 (B, H, W).
+
+        It needs no norm: all scores of a pixel share its length.
+        """
+        with self._full_precision():
+            return self._project_features(weight).argmax(1)
+
+    def sample(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """Embeddings at single pixels.
+
+        Args:
+            batch: (n,) int64 in 0..B-1.
+            y: (n,) int64 in 0..H-1.
+            x: (n,) int64 in 0..W-1.
+
+        Returns:
+            Tensor: (n, D) unit vectors.
+        """
+        rows = self._feature_rows()
+        _, height, width, dims = rows.shape
+        lower_y, weight_y = bilinear_axis(height, self.size[0], rows.device, rows.dtype)
+        lower_x, weight_x = bilinear_axis(width, self.size[1], rows.device, rows.dtype)
+        top, left = lower_y[y], lower_x[x]
+        below, right = (top + 1).clamp_max(height - 1), (left + 1).clamp_max(width - 1)
+        wy, wx = weight_y[y].unsqueeze(1), weight_x[x].unsqueeze(1)
+        upper = rows[batch, top, left] * (1 - wx) + rows[batch, top, right] * wx
+        lower = rows[batch, below, left] * (1 - wx) + rows[batch, below, right] * wx
+        return F.normalize(upper * (1 - wy) + lower * wy, dim=1)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """First and second moment of the embeddings of all pixels: mean (D,) and mean outer product (D, D)."""
+        with self._full_precision():
+            rows = self._feature_rows()
+            inverse = self._inverse_norms()
+            linear_y, linear_x, quadratic_y, quadratic_x = self._axis_matrices()
+            first = torch.einsum('byx,byxd->d', linear_y.T @ inverse @ linear_x, rows)
+            second = gram_map_adjoint(quadratic_y.T @ inverse.square() @ quadratic_x, rows)
+            return first / inverse.numel(), second / inverse.numel()
+
+    def _project_features(self, weight: Tensor) -> Tensor:
+        projected = F.conv2d(self._precise(self.features), self._precise(weight)[:, :, None, None])
+        return F.interpolate(projected, self.size, mode='bilinear', align_corners=False)
+
+    def _inverse_norms(self) -> Tensor:
+        return self._squared_norm_map().clamp_min(_SMALLEST_SQUARE).rsqrt()
+
+    def _squared_norm_map(self) -> Tensor:
+        """|u_j|^2 (B, H, W) from the inner products of neighbouring features.
+
+        Where the four neighbours cancel, rounding may leave anything below ``eps * sum_k w_k^2 |f_k|^2``: that is the
+        floor, which bounds the length of a normalised vector by about 1.
+        """
+        wants_grad = self.features.requires_grad and torch.is_grad_enabled()
+        if self._squared_norms is None or (wants_grad and not self._squared_norms.requires_grad):
+            with self._full_precision():
+                gram = gram_map(self._feature_rows())
+                _, _, quadratic_y, quadratic_x = self._axis_matrices()
+                squared = quadratic_y @ gram @ quadratic_x.T
+                with torch.no_grad():
+                    own = quadratic_y[:, ::2] @ gram[:, ::2, ::2] @ quadratic_x[:, ::2].T
+                    floor = own * (4 * torch.finfo(own.dtype).eps)
+                self._squared_norms = torch.maximum(squared, floor)
+        return self._squared_norms
+
+    def _axis_matrices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        _, _, height, width = self.features.shape
+        where = (self.features.device, self._precise_dtype)
+        return (
+            linear_matrix(height, self.size[0], *where),
+            linear_matrix(width, self.size[1], *where),
+            quadratic_matrix(height, self.size[0], *where),
+            quadratic_matrix(width, self.size[1], *where),
+        )
+
+    def _feature_rows(self) -> Tensor:
+        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64."""
+        wants_grad = self.features.requires_grad and torch.is_grad_enabled()
+        if self._rows is None or (wants_grad and not self._rows.requires_grad):
+            self._rows = self._precise(self.features).permute(0, 2, 3, 1).contiguous()
+        return self._rows
+
+    @property
+    def _precise_dtype(self) -> torch.dtype:
+        return torch.float64 if self.features.dtype == torch.float64 else torch.float32
+
+    def _precise(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._precise_dtype)
+
+    def _full_precision(self) -> torch.autocast:
+        return torch.autocast(self.features.device.type, enabled=False)
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f'a {value.dtype} tensor of shape {tuple(value.shape)}'
+    return type(value).__name__

@@ -1,0 +1,74 @@
+"""Marginals, extreme scores and several processes."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from mmvice.ops import sinkhorn_knopp
+
+
+def test_marginals():
+    torch.manual_seed(0)
+    q = sinkhorn_knopp(torch.randn(60, 7, dtype=torch.float64).clamp(-1, 1), epsilon=0.5, iterations=200)
+    torch.testing.assert_close(q.sum(1), torch.ones(60, dtype=torch.float64))
+    torch.testing.assert_close(q.sum(0) / 60, torch.full((7,), 1 / 7, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_equals_the_textbook_iteration():
+    torch.manual_seed(0)
+    scores = torch.randn(20, 5, dtype=torch.float64).clamp(-1, 1)
+    q = torch.exp(scores / 0.05)
+    for _ in range(3):
+        q = q / q.sum(0, keepdim=True) / 5
+        q = q / q.sum(1, keepdim=True) / 20
+    torch.testing.assert_close(sinkhorn_knopp(scores), q * 20)
+
+
+@pytest.mark.parametrize('scale', [0.0, 1e-8, 1e4, 1e30])
+def test_scores_of_any_magnitude(scale):
+    torch.manual_seed(0)
+    q = sinkhorn_knopp(torch.randn(30, 6) * scale)
+    assert q.isfinite().all()
+    torch.testing.assert_close(q.sum(1), torch.ones(30))
+    if scale == 0:
+        torch.testing.assert_close(q, torch.full((30, 6), 1 / 6))
+
+
+@pytest.mark.parametrize('rows', [0, 1])
+def test_few_rows(rows):
+    q = sinkhorn_knopp(torch.randn(rows, 4))
+    assert q.shape == (rows, 4) and q.isfinite().all()
+
+
+def test_half_precision_is_done_in_fp32():
+    scores = torch.randn(10, 4).half()
+    torch.testing.assert_close(sinkhorn_knopp(scores), sinkhorn_knopp(scores.float()))
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r'scores must be \(n, K\)'):
+        sinkhorn_knopp(torch.zeros(3))
+    with pytest.raises(ValueError, match='epsilon must be positive, got 0'):
+        sinkhorn_knopp(torch.zeros(3, 2), epsilon=0)
+    with pytest.raises(ValueError, match='iterations'):
+        sinkhorn_knopp(torch.zeros(3, 2), iterations=-1)
+
+
+def _worker(rank, counts, folder):
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=len(counts))
+    scores = torch.load(os.path.join(folder, 'scores.pt')).split(counts)[rank]
+    torch.save(sinkhorn_knopp(scores), os.path.join(folder, f'{rank}.pt'))
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize('counts', [[11, 4], [15, 0]])
+def test_two_processes_with_unequal_rows_equal_one(tmp_path, counts):
+    torch.manual_seed(0)
+    scores = torch.randn(15, 5, dtype=torch.float64)
+    torch.save(scores, tmp_path / 'scores.pt')
+    mp.spawn(_worker, (counts, str(tmp_path)), nprocs=2)
+    joint = torch.cat([torch.load(tmp_path / f'{rank}.pt') for rank in range(2)])
+    torch.testing.assert_close(joint, sinkhorn_knopp(scores), rtol=1e-12, atol=1e-14)

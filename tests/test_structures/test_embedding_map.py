@@ -1,0 +1,143 @@
+"""The implicit embedding map against its materialised form."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmvice.structures import EmbeddingMap
+
+SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 23), st.integers(1, 23))
+
+
+def materialised_means(dense, regions, num_regions, normalize=True):
+    """Region means by the definition: a boolean mask and a mean for each region."""
+    means = []
+    for b, count in enumerate(num_regions):
+        for i in range(count):
+            mask = regions[b] == i
+            vectors = dense[b][:, mask]
+            means.append(vectors.mean(1) if mask.any() else dense.new_zeros(dense.shape[1]))
+    return torch.stack(means) if means else dense.new_zeros(0, dense.shape[1])
+
+
+def make_map(size, batch=2, dims=5, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    height, width, out_height, out_width = size
+    features = torch.randn(batch, dims, height, width, dtype=dtype, requires_grad=True)
+    return EmbeddingMap(features, (out_height, out_width))
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 1000))
+def test_region_means_and_gradients_equal_the_materialised_form(size, seed):
+    e = make_map(size, seed=seed)
+    regions = torch.randint(-1, 4, (2, *e.size))
+    num_regions = [4, 6]  # ids 4 and 5 of the second map stay empty
+    implicit = e.region_means(regions, num_regions)
+    explicit = materialised_means(e.dense(), regions, num_regions)
+    upstream = torch.randn_like(implicit)
+    implicit_grad = torch.autograd.grad((implicit * upstream).sum(), e.features, retain_graph=True)[0]
+    explicit_grad = torch.autograd.grad((explicit * upstream).sum(), e.features)[0]
+    torch.testing.assert_close(implicit, explicit, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(implicit_grad, explicit_grad, rtol=1e-7, atol=1e-10)
+    assert (implicit[-2:] == 0).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 1000))
+def test_norms_project_sample_argmax_and_moments_equal_the_materialised_form(size, seed):
+    e = make_map(size, seed=seed)
+    dense = e.dense()
+    weight, bias = torch.randn(3, 5, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
+    expected = torch.einsum('cd,bdhw->bchw', weight, dense) + bias[:, None, None]
+    torch.testing.assert_close(e.project(weight, bias), expected, rtol=1e-9, atol=1e-11)
+    upsampled = F.interpolate(e.features, e.size, mode='bilinear', align_corners=False)
+    torch.testing.assert_close(e.norms(), upsampled.norm(dim=1), rtol=1e-7, atol=1e-9)
+    assert torch.equal(e.argmax(weight), (expected - bias[:, None, None]).argmax(1))
+
+    batch, y, x = (torch.randint(n, (50,)) for n in (2, *e.size))
+    torch.testing.assert_close(e.sample(batch, y, x), dense[batch, :, y, x], rtol=1e-9, atol=1e-11)
+
+    rows = dense.permute(0, 2, 3, 1).reshape(-1, 5)
+    first, second = e.moments()
+    torch.testing.assert_close(first, rows.mean(0), rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(second, rows.T @ rows / len(rows), rtol=1e-9, atol=1e-11)
+
+
+def test_project_gradient_equals_the_materialised_form():
+    e = make_map((4, 6, 17, 23))
+    weight = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(2, 3, 17, 23, dtype=torch.float64)
+    implicit = torch.autograd.grad((e.project(weight) * upstream).sum(), (e.features, weight), retain_graph=True)
+    explicit = torch.einsum('cd,bdhw->bchw', weight, e.dense())
+    explicit = torch.autograd.grad((explicit * upstream).sum(), (e.features, weight))
+    torch.testing.assert_close(implicit, explicit)
+
+
+def test_means_of_upsampled_features_is_the_variant_of_the_reference_code():
+    e = make_map((4, 6, 17, 23))
+    regions = torch.randint(-1, 4, (2, 17, 23))
+    upsampled = F.interpolate(e.features, e.size, mode='bilinear', align_corners=False)
+    expected = materialised_means(upsampled, regions, [4, 4])
+    torch.testing.assert_close(e.region_means(regions, [4, 4], normalize_pixels=False), expected)
+
+
+def test_one_pixel_regions_are_the_embeddings_themselves():
+    e = make_map((3, 4, 12, 16), batch=1)
+    regions = torch.arange(12 * 16).reshape(1, 12, 16)
+    means = e.region_means(regions, [12 * 16])
+    torch.testing.assert_close(means, e.dense()[0].flatten(1).T)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_low_precision_features_are_pooled_in_fp32(dtype):
+    e = make_map((4, 6, 16, 24), dtype=torch.float32)
+    low = EmbeddingMap(e.features.detach().to(dtype), e.size)
+    exact = EmbeddingMap(e.features.detach().to(dtype).double(), e.size)
+    regions = torch.randint(-1, 4, (2, 16, 24))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        means, scores = low.region_means(regions, [4, 4]), low.project(torch.eye(5))
+        assert low.norms().dtype == means.dtype == scores.dtype == torch.float32
+    torch.testing.assert_close(means.double(), exact.region_means(regions, [4, 4]), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(scores.double(), exact.project(torch.eye(5).double()), rtol=1e-5, atol=1e-6)
+
+
+def test_cancelling_and_zero_features_stay_finite():
+    features = torch.zeros(1, 2, 2, 2)
+    features[0, :, 0, 0], features[0, :, 0, 1] = torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 0.0])
+    features.requires_grad_()
+    e = EmbeddingMap(features, (6, 9))
+    means = e.region_means(torch.zeros(1, 6, 9, dtype=torch.int32), [1])
+    means.sum().backward()
+    assert means.isfinite().all() and features.grad.isfinite().all()
+    assert e.project(torch.eye(2)).abs().max() <= 1 + 1e-4
+
+
+def test_gradients_are_kept_after_a_look_without_gradients():
+    e = make_map((4, 6, 8, 12))
+    regions = torch.zeros(2, 8, 12, dtype=torch.long)
+    with torch.no_grad():
+        e.norms(), e.region_means(regions, [1, 1])
+    fresh = EmbeddingMap(e.features, e.size)
+    upstream = torch.randn(2, 5, dtype=torch.float64)
+    grads = [torch.autograd.grad((m.region_means(regions, [1, 1]) * upstream).sum(), e.features)[0] for m in (e, fresh)]
+    torch.testing.assert_close(*grads)
+
+
+def test_bad_input_is_named():
+    e = make_map((2, 2, 4, 4))
+    regions = torch.zeros(2, 4, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match=r'regions\[1\] holds id 0, but num_regions\[1\] is 0'):
+        e.region_means(regions, [1, 0])
+    with pytest.raises(ValueError, match='shape'):
+        e.region_means(regions[:, :3], [1, 1])
+    with pytest.raises(ValueError, match='one int for each of 2 maps'):
+        e.region_means(regions, [1])
+    with pytest.raises(ValueError, match=r'weight must be \(C, 5\)'):
+        e.project(torch.zeros(3, 4))
+    with pytest.raises(TypeError, match='floating'):
+        EmbeddingMap(torch.zeros(1, 1, 1, 1, dtype=torch.long), (1, 1))
+    with pytest.raises(ValueError, match='features must be'):
+        EmbeddingMap(torch.zeros(1, 1, 1), (1, 1))
