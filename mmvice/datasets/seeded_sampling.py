@@ -1,0 +1,83 @@
+"""Reproducibility by sample: what is drawn for a sample depends on the run's seed, the epoch and the sample only."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+class SeededIndex(int):
+    """A dataset index that carries the seed its sample is to be augmented with.
+
+    It is the plain index wherever an int is expected, and any arithmetic on it gives a plain int.
+
+    Args:
+        index: Index into the dataset.
+        seed: Non-negative ints; :class:`SeededInfiniteSampler` gives (seed of the run, epoch).
+
+    Example:
+        >>> index = SeededIndex(7, seed=(0, 3))
+        >>> index == 7, index.seed
+        (True, (0, 3))
+    """
+
+    seed: tuple[int, ...]
+
+    def __new__(cls, index: int, seed: tuple[int, ...]) -> 'SeededIndex':
+        self = super().__new__(cls, index)
+        self.seed = tuple(int(s) for s in seed)
+        return self
+
+    def __reduce__(self):
+        return type(self), (int(self), self.seed)
+
+
+@contextmanager
+def seeded_generators(*entropy: int) -> Iterator[None]:
+    """Seed NumPy's global generator and Python's from ``entropy``, and give both back as they were afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    words = np.random.SeedSequence(entropy).generate_state(8)
+    np.random.seed(words[:4])
+    random.seed(words[4:].tobytes())
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+class SeededItemMixin:
+    """Dataset items that are functions of (seed of the run, epoch, index), whatever the number of workers.
+
+    Goes before :class:`mmengine.dataset.BaseDataset` (or a child) in the list of bases. Given a
+    :class:`SeededIndex`, the pipeline runs with both global generators seeded from it; given a plain int, it runs
+    on the generators as they are. As in MMEngine, a pipeline that returns None has another random sample drawn,
+    at most ``max_refetch`` times, and in test mode is an error at once.
+    """
+
+    refetch_hint = 'check the data, or what the transforms ask of it (such as min_regions, region_size, view_size)'
+
+    def __getitem__(self, idx: int) -> Any:
+        if not self._fully_initialized:
+            self.full_init()
+        if not isinstance(idx, SeededIndex):
+            return self._fetch(idx)
+        with seeded_generators(*idx.seed, int(idx)):
+            return self._fetch(int(idx))
+
+    def _fetch(self, idx: int) -> Any:
+        data = self.prepare_data(idx)
+        if data is None and self.test_mode:
+            raise RuntimeError(f'{type(self).__name__}: sample {idx} gave nothing in test mode; {self.refetch_hint}')
+        tries = 1
+        while data is None:
+            if tries > self.max_refetch:
+                raise RuntimeError(
+                    f'{type(self).__name__} of {len(self)} samples: {tries} samples drawn in a row gave nothing to '
+                    f'learn from (max_refetch={self.max_refetch}); {self.refetch_hint}'
+                )
+            data = self.prepare_data(self._rand_another())
+            tries += 1
+        return data

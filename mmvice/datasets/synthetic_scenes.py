@@ -1,0 +1,90 @@
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from mmvice.registry import DATASETS
+
+from .seeded_sampling import SeededItemMixin
+from .street_scenes import CLASSES, PALETTE, render_street_scene
+
+_KEEP_BYTES = 128 << 20
+_kept: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+
+
+def _scene(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A rendered scene, fresh to the caller; the first ones that a process asks for are kept in its memory."""
+    key = (seed, index, size)
+    if key not in _kept:
+        scene = render_street_scene(seed, index, size)
+        if (len(_kept) + 1) * sum(array.nbytes for array in scene) > _KEEP_BYTES:
+            return scene
+        _kept[key] = scene
+    image, labels = _kept[key]
+    return image.copy(), labels.copy()
+
+
+@DATASETS.register_module()
+class SyntheticScenesDataset(SeededItemMixin, BaseDataset):
+    """Procedural street scenes with exact labels, rendered when asked for: nothing is written or downloaded.
+
+    Scene i is a function of (``seed``, ``start`` + i) and ``size`` alone. Held-out scenes are those of another
+    range of ``start`` or of another ``seed``.
+
+    The results already hold ``img`` (BGR uint8), ``gt_seg_map`` (uint8) and the shapes, so that the pipeline begins
+    with the first transform after loading.
+
+    Args:
+        num_scenes: Number of scenes.
+        seed: Non-negative seed of the whole series.
+        start: Place of the first scene in the series.
+        size: (height, width) of the images in pixels, at least 32 each.
+        kwargs: ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch``, ``metainfo`` and
+            ``serialize_data`` of :class:`mmengine.dataset.BaseDataset`.
+
+    Example:
+        >>> train = SyntheticScenesDataset(1000)
+        >>> held_out = SyntheticScenesDataset(100, start=1000)
+        >>> held_out[0]['img'].shape, held_out[0]['gt_seg_map'].shape
+        ((96, 128, 3), (96, 128))
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=PALETTE)
+
+    def __init__(
+        self, num_scenes: int, seed: int = 0, start: int = 0, size: tuple[int, int] = (96, 128), **kwargs
+    ) -> None:
+        if num_scenes < 1 or seed < 0 or start < 0:
+            raise ValueError(
+                'SyntheticScenesDataset: num_scenes must be positive, seed and start not negative, but they are '
+                f'{num_scenes}, {seed} and {start}'
+            )
+        self.num_scenes = num_scenes
+        self.seed = seed
+        self.start = start
+        self.size = tuple(size)
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Seed and place in the series of every scene."""
+        return [
+            dict(scene=index, img_path=f'synthetic/seed{self.seed}_{index:06d}.png')
+            for index in range(self.start, self.start + self.num_scenes)
+        ]
+
+    def get_data_info(self, idx: int) -> dict:
+        """A scene, rendered."""
+        info = super().get_data_info(idx)
+        image, labels = _scene(self.seed, info.pop('scene'), self.size)
+        info.update(
+            img=image,
+            img_shape=image.shape[:2],
+            ori_shape=image.shape[:2],
+            gt_seg_map=labels,
+            seg_fields=['gt_seg_map'],
+            reduce_zero_label=False,
+            label_map=None,
+        )
+        return info
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Ids of the classes in a scene."""
+        return np.unique(self.get_data_info(idx)['gt_seg_map']).tolist()

@@ -1,0 +1,45 @@
+"""Step 6: blur views."""
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmvice.datasets.transforms.checks import check_probability, check_range, get_views
+from mmvice.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ViewGaussianBlur(BaseTransform):
+    """Blur each view with a Gaussian of random width, or not (Sec. 3.2).
+
+    Required Keys:
+
+    - views: uint8 (M, h, w, 3)
+
+    Modified Keys:
+
+    - views
+
+    Args:
+        prob: probability of a blur, for each view on its own.
+        sigma_range: smallest and largest standard deviation in pixels of the view.
+    """
+
+    def __init__(self, prob: float = 0.5, sigma_range: tuple[float, float] = (0.1, 2.0)) -> None:
+        self.prob = check_probability('prob', prob)
+        self.sigma_range = check_range('sigma_range', sigma_range)
+
+    def transform(self, results: dict) -> dict:
+        views = get_views(results, self)
+        blurs = np.random.rand(len(views)) < self.prob
+        sigmas = np.random.uniform(*self.sigma_range, len(views))
+        results['views'] = np.stack(
+            [
+                cv2.GaussianBlur(view, (0, 0), sigma) if blur else view
+                for view, blur, sigma in zip(views, blurs, sigmas, strict=True)
+            ]
+        )
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob}, sigma_range={self.sigma_range})'

@@ -1,0 +1,203 @@
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import BaseDataset, force_full_init
+from mmengine.logging import print_log
+
+from mmvice.registry import DATASETS
+
+from .path_table import pack_paths, read_list_file, scan_images, select_paths
+from .seeded_sampling import SeededItemMixin
+
+OPENCV_EXTENSIONS = (
+    *('.avif', '.bmp', '.dib', '.exr', '.gif', '.hdr', '.jp2', '.jpe', '.jpeg', '.jpg', '.jxl', '.pbm', '.pfm'),
+    *('.pgm', '.pic', '.png', '.pnm', '.ppm', '.pxm', '.ras', '.sr', '.tif', '.tiff', '.webp'),
+)
+
+
+@DATASETS.register_module()
+class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
+    """Images from folders or list files, with no annotation of any kind.
+
+    The pipeline begins with ``LoadImageFromFile``. An image that it cannot read, or whose shorter side is under
+    ``min_size``, is skipped for another one, with a warning that names the file and counts the skipped ones (of this
+    process). Greyscale, 16-bit and transparent images come out as three 8-bit channels.
+
+    The paths are kept in one buffer that forked workers share: a million cost about a second and their own length.
+
+    Args:
+        data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
+        data_prefix: ``dict(img_path=...)``: a folder or a list of folders, searched with their subfolders for names
+            with one of ``extensions``. Symbolic links are followed; names that begin with a dot are left out.
+        ann_file: A list file or several, in place of a search: UTF-8, one image a line, relative to
+            ``data_prefix['img_path']`` (the data root by default). Blank lines are left out.
+        extensions: Endings of image files, in any case. By default those of all formats OpenCV may read.
+        min_size: Least length in pixels of an image's shorter side.
+        pipeline: Transforms, the first of which is ``LoadImageFromFile``.
+        indices, test_mode, lazy_init, max_refetch, metainfo: As in :class:`mmengine.dataset.BaseDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or list file does not exist, or holds no image.
+        RuntimeError: On access, if every image is unusable.
+    """
+
+    METAINFO = dict(classes=(), palette=[])
+
+    def __init__(
+        self,
+        data_root: str = '',
+        data_prefix: dict | None = None,
+        ann_file: str | Sequence[str] = '',
+        extensions: Sequence[str] | None = None,
+        min_size: int = 32,
+        pipeline: Sequence = (),
+        metainfo: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        self.extensions = tuple('.' + extension.lower().lstrip('.') for extension in (extensions or OPENCV_EXTENSIONS))
+        self.min_size = min_size
+        self.skipped: dict[int, str] = {}
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=dict(img_path='') if data_prefix is None else data_prefix,
+            indices=indices,
+            serialize_data=True,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    def _join_prefix(self) -> None:
+        root = os.path.expanduser(self.data_root or '')
+        self.folders = [os.path.join(root, os.path.expanduser(p)) for p in _as_list(self.data_prefix['img_path'])]
+        self.list_files = [os.path.join(root, os.path.expanduser(p)) for p in _as_list(self.ann_file) if p]
+        if self.list_files and len(self.folders) > 1:
+            raise ValueError(
+                f'{type(self).__name__}: the lines of ann_file {self.list_files} are relative to one folder, but '
+                f"data_prefix['img_path'] has {len(self.folders)}: {self.folders}; give one, or put the folders' "
+                'names into the list files'
+            )
+
+    def full_init(self) -> None:
+        """Find the images, unless that has been done."""
+        if self._fully_initialized:
+            return
+        self.data_bytes, self.data_address = pack_paths(self._list_paths())
+        if self._indices is not None:
+            self.data_bytes, self.data_address = self._get_serialized_subset(self._indices)
+        self._fully_initialized = True
+
+    def _list_paths(self) -> list[bytes]:
+        paths: list[bytes] = []
+        for list_file in self.list_files:
+            if not os.path.isfile(list_file):
+                raise FileNotFoundError(f'{type(self).__name__}: no list file {list_file!r} (ann_file)')
+            listed = len(paths)
+            paths.extend(read_list_file(list_file, self.folders[0]))
+            if len(paths) == listed:
+                raise FileNotFoundError(f'{type(self).__name__}: the list file {list_file!r} names no image')
+        if self.list_files:
+            return paths
+
+        visited: set[tuple[int, int]] = set()
+        for folder in self.folders:
+            folder = folder or os.curdir
+            if not os.path.isdir(folder):
+                raise FileNotFoundError(
+                    f"{type(self).__name__}: no folder {folder!r}; check data_root and data_prefix['img_path']"
+                )
+            seen_before, found = len(visited), scan_images(folder, self.extensions, visited)
+            if not found and len(visited) > seen_before:
+                raise FileNotFoundError(
+                    f'{type(self).__name__}: no image in {folder!r} or its subfolders; looked for names that end in '
+                    f'{", ".join(self.extensions)}'
+                )
+            paths.extend(found)
+        return paths
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict:
+        """``img_path`` and ``sample_idx`` (not negative) of an image."""
+        idx = range(len(self))[idx]
+        start = self.data_address[idx - 1] if idx else 0
+        return dict(img_path=os.fsdecode(self.data_bytes[start : self.data_address[idx]].tobytes()), sample_idx=idx)
+
+    def _get_serialized_subset(self, indices: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        return select_paths(self.data_bytes, self.data_address, indices)
+
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keep the first n images (an int n), the last n (-n), or those at a sequence of indices."""
+        super().get_subset_(indices)
+        self.skipped = {}
+
+    def get_subset(self, indices: int | Sequence[int]) -> 'UnlabeledImageDataset':
+        """A dataset of the first n images (an int n), the last n (-n), or those at a sequence of indices."""
+        subset = super().get_subset(indices)
+        subset.skipped = {}
+        return subset
+
+    def prepare_data(self, idx: int) -> Any:
+        """The pipeline's result for an image, or None where the image is unusable."""
+        info = self.get_data_info(idx)
+        transforms = self.pipeline.transforms
+        if not transforms or not isinstance(transforms[0], LoadImageFromFile):
+            return self.pipeline(info)
+        results = self._load(info, transforms[0])
+        for transform in transforms[1:]:
+            if results is None:
+                return None
+            results = transform(results)
+        return results
+
+    def _load(self, info: dict, load_image: LoadImageFromFile) -> dict | None:
+        index = info['sample_idx']
+        if index not in self.skipped:
+            try:
+                results = load_image(info)
+                defect = 'not readable' if results is None else self._defect(results['img'])
+            except Exception as error:  # decoders raise whatever they like on a damaged file
+                reason = ' '.join(str(error).split()) or type(error).__name__
+                defect = f'not readable ({reason})'
+            if defect is None:
+                return results
+            self._skip(index, info['img_path'], defect)
+        if len(self.skipped) == len(self):
+            raise RuntimeError(
+                f'{type(self).__name__}: none of the {len(self)} images is usable; the last one is '
+                f'{self.skipped[index]}; check data_root, min_size={self.min_size} and the image reader'
+            )
+        return None
+
+    def _skip(self, index: int, path: str, defect: str) -> None:
+        name = path.encode('utf-8', 'backslashreplace').decode()
+        if self.test_mode:
+            raise RuntimeError(f'{type(self).__name__}: {name!r} is {defect}')
+        self.skipped[index] = defect
+        print_log(
+            f'{type(self).__name__}: skipped {name!r}, {defect} ({len(self.skipped)} of {len(self)} images skipped '
+            'so far in this process)',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+    def _defect(self, img: np.ndarray) -> str | None:
+        if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
+            return f'decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
+        height, width = img.shape[:2]
+        if min(height, width) < self.min_size:
+            return f'too small: {width}x{height} px, and min_size is {self.min_size}'
+        return None
+
+
+def _as_list(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,180 @@
+import logging
+import os
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.logging import MMLogger
+
+from mmvice.datasets import SeededIndex, UnlabeledImageDataset
+from mmvice.registry import DATASETS
+
+LOAD = [dict(type='LoadImageFromFile')]
+
+
+def write(path, shape=(40, 50, 3), dtype=np.uint8, seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    high = np.iinfo(dtype).max
+    image = np.random.default_rng(seed).integers(0, high, shape, dtype, endpoint=True)
+    encoded, content = cv2.imencode(path.suffix, image)
+    assert encoded
+    path.write_bytes(content.tobytes())
+    return image
+
+
+def names(dataset):
+    return [os.path.basename(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))]
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """The warnings that reach the current logger."""
+    messages = []
+
+    def log(level, message, *args, **kwargs):
+        if level == logging.WARNING:
+            messages.append(message)
+
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'log', log)
+    return messages
+
+
+def test_any_format_comes_out_as_three_8_bit_channels(tmp_path):
+    grey = write(tmp_path / 'grey.png', (40, 50))
+    deep = write(tmp_path / 'deep.png', (40, 50, 3), np.uint16)
+    clear = write(tmp_path / 'nested' / 'ünï 図.png', (40, 50, 4))
+    write(tmp_path / 'photo.JPG')
+    write(tmp_path / 'old.bmp')
+    write(tmp_path / 'scan.tiff', (40, 50), np.uint16)
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    items = {os.path.basename(item['img_path']): item['img'] for item in map(dataset.__getitem__, range(len(dataset)))}
+    assert len(items) == 6
+    assert all(img.dtype == np.uint8 and img.shape == (40, 50, 3) for img in items.values())
+    assert (items['grey.png'] == grey[..., None]).all()
+    assert np.abs(items['deep.png'].astype(int) - deep // 256).max() <= 1
+    assert (items['ünï 図.png'] == clear[..., :3]).all()
+
+
+def test_unusable_images_are_skipped_with_a_counted_warning_that_names_them(tmp_path, warnings):
+    write(tmp_path / 'good.png', seed=1)
+    write(tmp_path / 'tiny.png', (1, 1, 3))
+    write(tmp_path / 'narrow.png', (400, 31, 3))
+    (tmp_path / 'empty.png').touch()
+    (tmp_path / 'corrupt ü.jpg').write_bytes(b'\xff\xd8\xff not a picture' * 9)
+    content = (tmp_path / 'good.png').read_bytes()
+    (tmp_path / 'truncated.png').write_bytes(content[:40])
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    for epoch in range(3):
+        for index in range(len(dataset)):
+            item = dataset[SeededIndex(index, (0, epoch))]
+            assert os.path.basename(item['img_path']) == 'good.png'
+    assert len(warnings) == 5
+    for count, message in enumerate(warnings, 1):
+        assert f'({count} of 6 images skipped' in message
+    for name in ('tiny.png', 'narrow.png', 'empty.png', 'corrupt ü.jpg', 'truncated.png'):
+        assert sum(name in message for message in warnings) == 1
+    assert any('too small: 31x400 px, and min_size is 32' in message for message in warnings)
+
+
+def test_truncated_photograph_does_not_end_the_run(tmp_path, warnings):
+    write(tmp_path / 'good.png')
+    write(tmp_path / 'z.jpg', (200, 200, 3))
+    (tmp_path / 'z.jpg').write_bytes((tmp_path / 'z.jpg').read_bytes()[:3000])
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    assert dataset[1]['img'].dtype == np.uint8
+
+
+def test_image_that_goes_away_is_skipped(tmp_path, warnings):
+    write(tmp_path / 'a.png')
+    write(tmp_path / 'b.png')
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    (tmp_path / 'a.png').unlink()
+    assert os.path.basename(dataset[0]['img_path']) == 'b.png'
+    assert 'a.png' in warnings[0]
+
+
+def test_skipping_does_not_depend_on_what_was_skipped_before(tmp_path, warnings):
+    for number in range(4):
+        write(tmp_path / f'{number}.png')
+        (tmp_path / f'bad{number}.png').touch()
+    fresh, used = (UnlabeledImageDataset(str(tmp_path), pipeline=LOAD) for _ in range(2))
+    [used[index] for index in range(8)]
+    for index in range(8):
+        index = SeededIndex(index, (5, 0))
+        assert fresh[index]['img_path'] == used[index]['img_path']
+
+
+def test_only_unusable_images_is_an_error(tmp_path, warnings):
+    for number in range(3):
+        (tmp_path / f'{number}.png').touch()
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match='none of the 3 images is usable.*min_size=32'):
+            dataset[0]
+    assert len(warnings) == 3
+    with pytest.raises(RuntimeError, match=r"0\.png' is not readable"):
+        UnlabeledImageDataset(str(tmp_path), pipeline=LOAD, test_mode=True)[0]
+
+
+def test_a_mistake_in_a_transform_is_not_taken_for_a_bad_image(tmp_path):
+    write(tmp_path / 'a.png')
+
+    def broken(results):
+        raise KeyError('superpixels')
+
+    with pytest.raises(KeyError, match='superpixels'):
+        UnlabeledImageDataset(str(tmp_path), pipeline=[*LOAD, broken])[0]
+
+
+def test_folders_in_order_without_repeats_and_names_sorted(tmp_path):
+    for name in ('b/2.png', 'b/1.png', 'a/deep/0.png', 'a/3.png', 'c/ignored.png'):
+        write(tmp_path / name)
+    both = UnlabeledImageDataset(str(tmp_path), dict(img_path=['b', 'a', str(tmp_path / 'b')]))
+    assert names(both) == ['1.png', '2.png', '3.png', '0.png']
+    assert names(UnlabeledImageDataset(str(tmp_path), dict(img_path='a'))) == ['3.png', '0.png']
+    assert names(UnlabeledImageDataset(str(tmp_path), extensions=['jpg', '.PNG'])) == [
+        *('3.png', '0.png', '1.png', '2.png', 'ignored.png'),
+    ]
+
+
+def test_list_files(tmp_path):
+    (tmp_path / 'one.txt').write_text('x/ü.png\r\n\r\ny.png\r\n', encoding='utf-8')
+    (tmp_path / 'two.txt').write_text(f'{tmp_path}/z.png')
+    dataset = UnlabeledImageDataset(str(tmp_path), ann_file=['one.txt', 'two.txt'])
+    paths = [dataset.get_data_info(index)['img_path'] for index in range(3)]
+    assert paths == [f'{tmp_path}/x/ü.png', f'{tmp_path}/y.png', f'{tmp_path}/z.png']
+    below = UnlabeledImageDataset(str(tmp_path), dict(img_path='img'), ann_file='one.txt')
+    assert below.get_data_info(1)['img_path'] == f'{tmp_path}/img/y.png'
+
+
+def test_nothing_to_find_is_an_error_that_names_the_place(tmp_path):
+    (tmp_path / 'hollow' / 'inside').mkdir(parents=True)
+    (tmp_path / 'blank.txt').write_text('\n\r\n')
+    with pytest.raises(FileNotFoundError, match='no image in .*hollow'):
+        UnlabeledImageDataset(str(tmp_path), dict(img_path='hollow'))
+    with pytest.raises(FileNotFoundError, match='no folder .*missing'):
+        UnlabeledImageDataset(str(tmp_path), dict(img_path='missing'))
+    with pytest.raises(FileNotFoundError, match='no list file .*missing.txt'):
+        UnlabeledImageDataset(str(tmp_path), ann_file='missing.txt')
+    with pytest.raises(FileNotFoundError, match='blank.txt.* names no image'):
+        UnlabeledImageDataset(str(tmp_path), ann_file='blank.txt')
+    with pytest.raises(ValueError, match='has 2'):
+        UnlabeledImageDataset(str(tmp_path), dict(img_path=['a', 'b']), ann_file='blank.txt')
+
+
+def test_subsets_lazy_loading_pickling_and_building(tmp_path):
+    for number in range(6):
+        write(tmp_path / f'{number}.png')
+    dataset = DATASETS.build(dict(type='UnlabeledImageDataset', data_root=str(tmp_path), pipeline=LOAD))
+    assert dataset.metainfo['classes'] == ()
+    assert names(dataset.get_subset(2)) == ['0.png', '1.png']
+    assert names(dataset.get_subset(-2)) == ['4.png', '5.png']
+    assert names(dataset.get_subset([3, 0])) == ['3.png', '0.png']
+    assert names(UnlabeledImageDataset(str(tmp_path), indices=[5, 1])) == ['5.png', '1.png']
+    lazy = UnlabeledImageDataset(str(tmp_path), lazy_init=True)
+    assert not lazy._fully_initialized and len(lazy) == 6
+    assert names(pickle.loads(pickle.dumps(dataset))) == names(dataset)
+    assert dataset.get_data_info(-1)['sample_idx'] == 5
+    with pytest.raises(IndexError):
+        dataset.get_data_info(6)
