@@ -1,0 +1,9 @@
+"""What the Runner runs: loops, hooks and optimizer wrappers."""
+
+import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
+
+from .hooks import EmbeddingVisualizationHook, ProbeVisualizationHook
+from .loops import ClusterFitLoop
+from .optim_wrappers import BFloat16OptimWrapper
+
+__all__ = ['BFloat16OptimWrapper', 'ClusterFitLoop', 'EmbeddingVisualizationHook', 'ProbeVisualizationHook']

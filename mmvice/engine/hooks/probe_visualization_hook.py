@@ -1,0 +1,90 @@
+"""Predictions of probes beside the truth."""
+
+import os.path as osp
+import warnings
+from collections.abc import Sequence
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.fileio import get
+from mmengine.runner import Runner
+from mmseg.engine.hooks import SegVisualizationHook
+from mmseg.structures import SegDataSample
+
+from mmvice.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ProbeVisualizationHook(SegVisualizationHook):
+    """MMSegmentation's hook, for images that need not be files.
+
+    It draws image, truth and prediction side by side. Where ``img_path`` is no file, as for rendered scenes, the image
+    is the one of the data batch. It is brought to the size of the prediction.
+
+    Args:
+        draw (bool): Draw at all; the ``--show`` and ``--show-dir`` of ``tools/test.py`` set it. Defaults to False.
+        interval (int): Validation iterations between two drawings. Defaults to 50.
+        show (bool): Open a window instead of storing the picture. Defaults to False.
+        wait_time (float): Seconds to show a picture. Defaults to 0.
+        backend_args (dict, optional): File backend of the images. Defaults to None.
+    """
+
+    def __init__(
+        self,
+        draw: bool = False,
+        interval: int = 50,
+        show: bool = False,
+        wait_time: float = 0.0,
+        backend_args: dict | None = None,
+    ) -> None:
+        with warnings.catch_warnings():
+            # that nothing is drawn is the default of every config here, not news
+            warnings.filterwarnings('ignore', message='The draw is False')
+            super().__init__(draw, interval, show, wait_time, backend_args)
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
+        """Draw the first image of the batch every ``interval`` iterations."""
+        step = runner.iter + batch_idx
+        if self.draw and step % self.interval == 0:
+            self._draw('val', data_batch, 0, outputs[0], step)
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
+        """Draw every image of the batch."""
+        if not self.draw:
+            return
+        for index, data_sample in enumerate(outputs):
+            self._test_index += 1
+            self._draw('test', data_batch, index, data_sample, self._test_index)
+
+    def _draw(self, phase: str, data_batch: dict, index: int, data_sample: SegDataSample, step: int) -> None:
+        image = self._image(data_batch, index, data_sample.img_path)
+        height, width = data_sample.pred_sem_seg.shape[-2:]
+        if image.shape[:2] != (height, width):
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        self._visualizer.add_datasample(
+            f'{phase}_{osp.basename(data_sample.img_path)}',
+            image,
+            data_sample=data_sample,
+            show=self.show,
+            wait_time=self.wait_time,
+            step=step,
+        )
+
+    def _image(self, data_batch: dict, index: int, path: str) -> np.ndarray:
+        """The image, RGB uint8 (H, W, 3)."""
+        if self.backend_args is not None or osp.isfile(path):
+            return mmcv.imfrombytes(get(path, backend_args=self.backend_args), channel_order='rgb')
+        inputs, samples = data_batch['inputs'], data_batch['data_samples']
+        if isinstance(inputs[0], (list, tuple)):  # test-time augmentation: one batch for each
+            chosen = next((i for i, batch in enumerate(samples) if not batch[index].get('flip', False)), 0)
+            inputs = inputs[chosen]
+        pixels = inputs[index].detach().cpu()
+        if pixels.dtype != torch.uint8:
+            pixels = pixels.round().clamp(0, 255).byte()
+        return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()[..., ::-1])

@@ -1,0 +1,142 @@
+"""Fitting a cluster probe: two passes over the training images instead of gradient steps."""
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, all_reduce, broadcast, get_rank, is_main_process
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from mmengine.utils import ProgressBar
+from torch.utils.data import DataLoader
+
+from mmvice.models import ClusterProbeHead
+from mmvice.registry import LOOPS
+
+
+@LOOPS.register_module()
+class ClusterFitLoop(BaseLoop):
+    """Fits the :class:`ClusterProbeHead` of a model (Sec. 4.3), as the training loop of a Runner.
+
+    The first pass samples pixels of every image, blind to their labels, and k-means finds the clusters. The second pass
+    counts which classes the pixels of each cluster have, and every cluster gets a class. For hooks it is one epoch, so
+    that the usual one writes ``epoch_1.pth``, an ordinary checkpoint.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (DataLoader or dict): Labelled training images, each once and without augmentation.
+        max_samples (int): Embeddings that k-means gets, over all processes. Every image gives an equal share, at least
+            one. Defaults to 200000.
+        seed (int): Seed of the sample and of k-means. Defaults to 0.
+        val_begin (int): Validate after the fit if it is 1 and a validation loop is configured. Defaults to 1.
+
+    Raises:
+        TypeError: If the model has no cluster probe.
+        ValueError: If ``max_samples`` is not positive.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_samples: int = 200_000,
+        seed: int = 0,
+        val_begin: int = 1,
+    ) -> None:
+        super().__init__(runner, dataloader)
+        if max_samples < 1:
+            raise ValueError(f'max_samples must be positive, got {max_samples}')
+        self.max_samples = max_samples
+        self.seed = seed
+        self.val_begin = val_begin
+        self.val_interval = 1
+        self.stop_training = False
+        self._epoch = self._iter = 0
+        self.runner.visualizer.dataset_meta = self.dataloader.dataset.metainfo
+
+    @property
+    def max_epochs(self) -> int:
+        """The fit is one epoch."""
+        return 1
+
+    @property
+    def max_iters(self) -> int:
+        """The fit is one step for hooks and schedulers."""
+        return 1
+
+    @property
+    def epoch(self) -> int:
+        """1 after the fit."""
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        """1 after the fit."""
+        return self._iter
+
+    @torch.no_grad()
+    def run(self) -> torch.nn.Module:
+        """Fit the probe, save it, and validate."""
+        model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+        head = getattr(model, 'decode_head', None)
+        if not isinstance(head, ClusterProbeHead):
+            raise TypeError(f'ClusterFitLoop needs a model whose decode_head is a ClusterProbeHead, got {type(head)}')
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        if self._epoch < self.max_epochs:
+            model.eval()
+            self._fit(model, head)
+            self._epoch = self._iter = 1
+            self.runner.call_hook('after_train_epoch')
+        if self.runner.val_loop is not None and self.val_begin <= 1:
+            self.runner.val_loop.run()
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _fit(self, model: torch.nn.Module, head: ClusterProbeHead) -> None:
+        samples = self._gather(self._sample(model))
+        if is_main_process():
+            print_log(f'k-means: {head.num_clusters} clusters of {len(samples)} embeddings', logger='current')
+            error = head.fit_centroids(samples, self.seed)
+            print_log(f'k-means: mean squared distance to the centroids {error:.4f}', logger='current')
+        broadcast(head.centroids)
+        counts = torch.zeros(head.num_clusters, head.num_classes, dtype=torch.int64, device=head.centroids.device)
+        for inputs, data_samples in self._batches(model, 'classes of clusters'):
+            labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).to(inputs.device)
+            counts += head.count(head.assign(model.extract_feat(inputs)), labels)
+        all_reduce(counts)
+        head.match_classes(counts)
+        agreement = counts.gather(1, head.cluster_classes[:, None]).sum() / counts.sum()
+        print_log(f'clusters agree with {agreement:.2%} of the labelled training pixels', logger='current')
+
+    def _sample(self, model: torch.nn.Module) -> np.ndarray:
+        """Embeddings (n, D) of pixels drawn alike from every image of this process."""
+        per_image = max(self.max_samples // len(self.dataloader.dataset), 1)
+        generator = torch.Generator().manual_seed(self.seed + get_rank())
+        drawn = []
+        for inputs, _ in self._batches(model, 'embeddings for k-means'):
+            embeddings = model.extract_feat(inputs)
+            height, width = embeddings.size
+            pixels = torch.randint(height * width, (len(embeddings), per_image), generator=generator)
+            batch = torch.arange(len(embeddings))[:, None].expand_as(pixels)
+            where = (index.flatten().to(inputs.device) for index in (batch, pixels // width, pixels % width))
+            drawn.append(embeddings.sample(*where).cpu().float())
+        return torch.cat(drawn).numpy()
+
+    def _gather(self, samples: np.ndarray) -> np.ndarray:
+        return np.concatenate(all_gather_object(samples))[: max(self.max_samples, len(self.dataloader.dataset))]
+
+    def _batches(self, model: torch.nn.Module, what: str) -> Iterator[tuple[torch.Tensor, Sequence]]:
+        """Preprocessed batches under a progress bar."""
+        print_log(f'{what}: {len(self.dataloader)} batches', logger='current', level=logging.INFO)
+        bar = ProgressBar(len(self.dataloader), file=sys.stderr) if is_main_process() else None
+        for data in self.dataloader:
+            data = model.data_preprocessor(data, False)
+            yield data['inputs'], data['data_samples']
+            if bar is not None:
+                bar.update()
+        if bar is not None:
+            bar.file.write('\n')

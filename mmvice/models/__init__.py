@@ -1,0 +1,23 @@
+"""Models: ViCE, its decoders and heads, and the segmentor that probes it."""
+
+import mmseg.models  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registry
+
+from .data_preprocessor import ViCEDataPreprocessor
+from .decoders import LightFPN, SegHeadDecoder
+from .embedder import EmbedderMixin
+from .heads import ClusterProbeHead, DenseSwAVHead, LinearProbeHead
+from .segmentors import ProbeSegmentor, load_embedder
+from .vice import ViCE
+
+__all__ = [
+    'ClusterProbeHead',
+    'DenseSwAVHead',
+    'EmbedderMixin',
+    'LightFPN',
+    'LinearProbeHead',
+    'ProbeSegmentor',
+    'SegHeadDecoder',
+    'ViCE',
+    'ViCEDataPreprocessor',
+    'load_embedder',
+]

@@ -1,0 +1,62 @@
+"""Collating, normalising and masking of views on the device."""
+
+from typing import Any
+
+import torch
+from mmseg.models import SegDataPreProcessor
+from torch import Tensor
+
+from mmvice.registry import MODELS
+from mmvice.structures import ViewsDataSample
+
+
+@MODELS.register_module()
+class ViCEDataPreprocessor(SegDataPreProcessor):
+    """Turns packed views into one batch of normalised images; treats single images as MMSegmentation does.
+
+    Views (M, 3, h, w) of N images become (N*M, 3, h, w), image-major (b = n*M + m). After normalisation the pixels
+    under ``view_masks`` are replaced by noise, uniform in [-1, 1] (Sec. 3.2). The noise is drawn on the device by a
+    generator of its own, seeded with the samples' ``noise_seed``: a resumed run repeats it.
+
+    Args:
+        kwargs: As for MMSegmentation's ``SegDataPreProcessor``: ``mean``, ``std``, ``bgr_to_rgb`` and the rest.
+    """
+
+    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
+        """Preprocess a batch.
+
+        Args:
+            data: ``inputs``, a list of uint8 tensors (M, 3, h, w) (views) or (3, H, W) (images), and ``data_samples``.
+            training: Passed on to MMSegmentation's preprocessor for single images.
+
+        Returns:
+            dict: ``inputs`` (B, 3, h, w) float, and ``data_samples``.
+
+        Raises:
+            ValueError: If the samples of a batch hold views of different numbers or sizes.
+        """
+        if data['inputs'][0].ndim != 4:
+            return super().forward(data, training)
+        data = self.cast_data(data)
+        views, samples = data['inputs'], data.get('data_samples')
+        shapes = {tuple(v.shape) for v in views}
+        if len(shapes) > 1:
+            raise ValueError(
+                f'all samples of a batch must have the same number and size of views, got {sorted(shapes)}'
+            )
+        views = torch.stack(list(views)).flatten(0, 1)
+        if self._channel_conversion:
+            views = views[:, [2, 1, 0]]
+        views = views.float()
+        if self._enable_normalize:
+            views = (views - self.mean) / self.std
+        if samples is not None and any('view_masks' in s for s in samples):
+            views = self._mask_with_noise(views, samples)
+        return dict(inputs=views, data_samples=samples)
+
+    def _mask_with_noise(self, views: Tensor, samples: list[ViewsDataSample]) -> Tensor:
+        blank = torch.zeros_like(samples[0].regions, dtype=torch.bool)
+        masks = torch.stack([s.get('view_masks', blank) for s in samples]).flatten(0, 1).unsqueeze(1)
+        generator = torch.Generator(views.device).manual_seed(sum(s.metainfo.get('noise_seed', 0) for s in samples))
+        noise = torch.rand(views.shape, generator=generator, device=views.device) * 2 - 1
+        return torch.where(masks, noise, views)

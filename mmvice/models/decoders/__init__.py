@@ -1,0 +1,6 @@
+"""Decoders: a pyramid of feature maps in, one D-channel map out, with ``embed_dims`` telling D."""
+
+from .light_fpn import LightFPN
+from .seg_head_decoder import SegHeadDecoder
+
+__all__ = ['LightFPN', 'SegHeadDecoder']

@@ -1,0 +1,210 @@
+"""Swapped prediction of concepts between views, region by region."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.utils import OptMultiConfig
+from torch import Tensor, nn
+
+from mmvice.models.utils import CollapseMonitor
+from mmvice.ops import sinkhorn_knopp
+from mmvice.registry import MODELS
+from mmvice.structures import EmbeddingMap
+
+
+@MODELS.register_module()
+class DenseSwAVHead(BaseModule):
+    """Concepts on the unit sphere, and the loss that predicts a region's concept from its other views (Sec. 3.3).
+
+    Everything that training needs to continue is in the state dict: the concepts, the queue with its fill and write
+    position, and the number of steps taken.
+
+    In distributed training the optimal assignment is over the regions of all processes. Each process keeps a queue of
+    its own regions, ``queue_length`` long, and its own loss is averaged over the processes by the gradients.
+
+    Args:
+        embed_dims (int): Channels D of an embedding. Defaults to 128.
+        num_concepts (int): Number of concepts K. Defaults to 128.
+        temperature (float): Softmax temperature tau of Eq. 4. Defaults to 0.1.
+        epsilon (float): Entropy regularisation of the assignment. Defaults to 0.05.
+        sinkhorn_iters (int): Iterations of the assignment. Defaults to 3.
+        queue_length (int): Region embeddings of past primary views, per process, that take part in the assignment;
+            0 for none. They are kept as embeddings and scored with today's concepts. Defaults to 0.
+        queue_start_iter (int): Step from which the queue takes part; it fills from the first. Defaults to 0.
+        freeze_concepts_iters (int): The concepts get no gradient in the first so many steps. Defaults to 0.
+        reduction (str): 'image' averages over the regions of an image, then over images and secondary views (Eq. 4,
+            Alg. 3); 'region' over all regions of the batch, as the reference code does. Defaults to 'image'.
+        normalize_pixels (bool): True averages unit pixel embeddings over a region, as the paper; False averages
+            features and normalises then, as the reference code. Defaults to True.
+        monitor_interval (int): Steps between two looks at the diagnostics for signs of collapse. Defaults to 50.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int = 128,
+        num_concepts: int = 128,
+        temperature: float = 0.1,
+        epsilon: float = 0.05,
+        sinkhorn_iters: int = 3,
+        queue_length: int = 0,
+        queue_start_iter: int = 0,
+        freeze_concepts_iters: int = 0,
+        reduction: str = 'image',
+        normalize_pixels: bool = True,
+        monitor_interval: int = 50,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if embed_dims < 1 or num_concepts < 2:
+            raise ValueError(f'need embed_dims >= 1 and num_concepts >= 2, got {embed_dims} and {num_concepts}')
+        if not temperature > 0 or not epsilon > 0:
+            raise ValueError(f'temperature and epsilon must be positive, got {temperature} and {epsilon}')
+        if queue_length < 0:
+            raise ValueError(f'queue_length must not be negative, got {queue_length}')
+        if reduction not in ('image', 'region'):
+            raise ValueError(f"reduction must be 'image' or 'region', got {reduction!r}")
+        self.embed_dims = embed_dims
+        self.num_concepts = num_concepts
+        self.temperature = temperature
+        self.epsilon = epsilon
+        self.sinkhorn_iters = sinkhorn_iters
+        self.queue_length = queue_length
+        self.queue_start_iter = queue_start_iter
+        self.freeze_concepts_iters = freeze_concepts_iters
+        self.reduction = reduction
+        self.normalize_pixels = normalize_pixels
+        self.concepts = nn.Parameter(F.normalize(torch.randn(num_concepts, embed_dims), dim=1))
+        self.register_buffer('queue', torch.zeros(queue_length, embed_dims))
+        # steps taken, next row of the queue to write, rows of the queue in use
+        self.register_buffer('progress', torch.zeros(3, dtype=torch.int64))
+        self._steps, self._queue_next, self._queue_filled = 0, 0, 0
+        self.monitor = CollapseMonitor(num_concepts, monitor_interval)
+
+    def extra_repr(self) -> str:
+        """The numbers that identify the head in a printed model."""
+        return f'embed_dims={self.embed_dims}, num_concepts={self.num_concepts}, queue_length={self.queue_length}'
+
+    def loss(
+        self, embeddings: EmbeddingMap, regions: Tensor, num_regions: Sequence[int], num_views: int
+    ) -> dict[str, Tensor]:
+        """Swapped prediction loss of a batch of N images with M views each (Alg. 2 and 3).
+
+        Args:
+            embeddings: Maps of B = N*M views, image-major: b = n*M + m; view 0 is the primary one.
+            regions: (B, H, W) integers: a region of an image has the same id in all its views; -1 for no region.
+            num_regions: N ints, the number of mutual regions I of every image.
+            num_views: M >= 2.
+
+        Returns:
+            dict: ``loss`` (Eq. 4) and diagnostics: ``regions_per_image``; ``concepts_used``, the share of concepts that
+            are the first choice of a region; ``concept_perplexity`` of the mean assignment, 1 to K;
+            ``assignment_entropy`` of a region, 0 to ln K nats; ``embedding_spread``, 0 if all region embeddings are
+            alike, near 1 if they point everywhere.
+
+        Raises:
+            ValueError: If the number of views or of maps does not fit.
+        """
+        if num_views < 2:
+            raise ValueError(f'swapped prediction needs at least 2 views of an image, got num_views={num_views}')
+        if len(embeddings) != len(num_regions) * num_views:
+            raise ValueError(
+                f'{len(num_regions)} images with {num_views} views need {len(num_regions) * num_views} maps, '
+                f'got {len(embeddings)}'
+            )
+        self.normalize_concepts()
+        with torch.autocast(regions.device.type, enabled=False):
+            # z*: mean embedding of every region in every view, at unit length (M, R, D)
+            means = embeddings.region_means(regions, np.repeat(num_regions, num_views), self.normalize_pixels)
+            means = means[_view_major(num_regions, num_views).to(means.device, non_blocking=True)]
+            means = F.normalize(means, dim=-1)
+
+            # s*: scores of the secondary views (Eq. 3)
+            concepts = self.concepts.to(means.dtype)
+            if self._steps < self.freeze_concepts_iters:
+                concepts = concepts.detach() + 0 * concepts
+            scores = means[1:] @ concepts.T
+
+            # q: optimal assignment of the primary view's regions, together with the queue
+            targets = self.assign(means[0].detach())
+
+            # L: cross-entropy between q and the softmax of the scores (Eq. 4)
+            log_p = F.log_softmax(scores / self.temperature, dim=-1)
+            cross_entropy = -(targets * log_p).sum(-1).mean(0)
+            weights = _region_weights(num_regions, self.reduction).to(cross_entropy)
+            loss = (weights * cross_entropy).sum()
+
+        diagnostics = self._diagnose(means[0].detach(), targets, len(num_regions))
+        self.monitor.update(loss.detach(), diagnostics, len(targets))
+        self._advance(means[0].detach())
+        return dict(loss=loss, **diagnostics)
+
+    @torch.no_grad()
+    def assign(self, means: Tensor) -> Tensor:
+        """Optimal assignment of unit region embeddings (R, D) to concepts: (R, K), rows sum to 1.
+
+        From ``queue_start_iter`` on, the filled part of the queue takes part in it.
+        """
+        rows = means
+        if self._queue_filled and self._steps >= self.queue_start_iter:
+            rows = torch.cat([means, self.queue[: self._queue_filled].to(means.dtype)])
+        scores = rows @ self.concepts.to(means.dtype).T
+        return sinkhorn_knopp(scores, self.epsilon, self.sinkhorn_iters)[: len(means)]
+
+    @torch.no_grad()
+    def normalize_concepts(self) -> None:
+        """Put the concepts back on the unit sphere, which optimizer steps leave."""
+        self.concepts.copy_(F.normalize(self.concepts, dim=1))
+
+    @torch.no_grad()
+    def _advance(self, means: Tensor) -> None:
+        """Count the step and put the primary view's embeddings (R, D) in the queue, oldest out first."""
+        self._steps += 1
+        if self.queue_length:
+            newest = means[-self.queue_length :]
+            rows = (self._queue_next + torch.arange(len(newest), device=means.device)) % self.queue_length
+            self.queue[rows] = newest.to(self.queue.dtype)
+            self._queue_next = (self._queue_next + len(newest)) % self.queue_length
+            self._queue_filled = min(self._queue_filled + len(newest), self.queue_length)
+        progress = torch.tensor([self._steps, self._queue_next, self._queue_filled])
+        self.progress.copy_(progress, non_blocking=True)
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._steps, self._queue_next, self._queue_filled = self.progress.tolist()
+
+    @torch.no_grad()
+    def _diagnose(self, means: Tensor, targets: Tensor, num_images: int) -> dict[str, Tensor]:
+        used = targets.new_zeros(self.num_concepts)
+        used[targets.argmax(1)] = 1
+        num_rows = max(len(targets), 1)
+        usage = targets.sum(0) / num_rows
+        return dict(
+            regions_per_image=targets.new_full((), len(targets) / max(num_images, 1)),
+            concepts_used=used.mean(),
+            concept_perplexity=torch.special.entr(usage).sum().exp(),
+            assignment_entropy=torch.special.entr(targets).sum() / num_rows,
+            embedding_spread=1 - (means.sum(0) / num_rows).norm(),
+        )
+
+
+def _view_major(num_regions: Sequence[int], num_views: int) -> Tensor:
+    """Rows of an image-major stack of region vectors, in the order (M, R) of views, then images and their regions."""
+    counts = np.asarray(num_regions, dtype=np.int64)
+    before = np.repeat(np.cumsum(counts) - counts, counts)
+    own = np.repeat(counts, counts)
+    first = before * num_views + np.arange(counts.sum()) - before
+    return torch.from_numpy(first + np.arange(num_views)[:, None] * own)
+
+
+def _region_weights(num_regions: Sequence[int], reduction: str) -> Tensor:
+    """Weight (R,) of every region in the loss; images without regions do not count."""
+    counts = np.asarray(num_regions, dtype=np.int64)
+    total = max(counts.sum(), 1) if reduction == 'region' else np.repeat(counts, counts) * max((counts > 0).sum(), 1)
+    return torch.from_numpy(np.ones(counts.sum()) / total)

@@ -1,0 +1,98 @@
+"""A linear map from frozen embeddings to classes."""
+
+import torch
+import torch.distributed as dist
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import Tensor, nn
+
+from mmvice.registry import MODELS
+from mmvice.structures import EmbeddingMap
+
+
+@MODELS.register_module()
+class LinearProbeHead(BaseDecodeHead):
+    """Linear probe of dense embeddings (Sec. 4.3): D -> classes, or D -> L -> classes with batch norm in between.
+
+    There is no nonlinearity, so both forms are one linear map of an embedding. With L filters, batch norm's statistics
+    of the filter outputs follow exactly from the mean and covariance of the embeddings, so that neither training nor
+    inference ever makes the L-channel map. In distributed training the statistics are those of all processes.
+
+    Args:
+        in_channels (int): Channels D of an embedding.
+        num_classes (int): Number of classes.
+        num_filters (int, optional): Number of filters L; None for the plain map. Defaults to None.
+        norm_momentum (float): Momentum of batch norm's running statistics. Defaults to 0.1.
+        norm_eps (float): Epsilon of batch norm. Defaults to 1e-5.
+        kwargs: As for MMSegmentation's ``BaseDecodeHead``: ``loss_decode``, ``ignore_index``, ``sampler`` and the rest.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        num_filters: int | None = None,
+        norm_momentum: float = 0.1,
+        norm_eps: float = 1e-5,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            channels=num_filters or in_channels,
+            num_classes=num_classes,
+            out_channels=num_classes,
+            dropout_ratio=0,
+            **kwargs,
+        )
+        self.num_filters = num_filters
+        if num_filters:
+            self.filters = nn.Conv2d(in_channels, num_filters, 1, bias=False)
+            self.norm = nn.BatchNorm2d(num_filters, eps=norm_eps, momentum=norm_momentum)
+
+    @property
+    def embed_dims(self) -> int:
+        """Number of channels D that the probe takes."""
+        return self.in_channels
+
+    def forward(self, embeddings: EmbeddingMap) -> Tensor:
+        """Class logits (B, classes, H, W) of every pixel of the images."""
+        return embeddings.project(*self.linear_map(embeddings if self.training else None))
+
+    def linear_map(self, embeddings: EmbeddingMap | None = None) -> tuple[Tensor, Tensor]:
+        """The probe as one linear map: weight (classes, D) and bias (classes,).
+
+        Args:
+            embeddings: Batch whose statistics batch norm uses, and takes into its running ones; None for the running
+                statistics themselves, as at inference.
+        """
+        classify = self.conv_seg.weight.flatten(1)
+        if not self.num_filters:
+            return classify, self.conv_seg.bias
+        with torch.autocast(classify.device.type, enabled=False):
+            filters = self.filters.weight.flatten(1)
+            if embeddings is None:
+                mean, variance = self.norm.running_mean, self.norm.running_var
+            else:
+                mean, variance = self._batch_statistics(embeddings, filters)
+            scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
+            shift = self.norm.bias - scale * mean
+            return classify * scale @ filters, classify @ shift + self.conv_seg.bias
+
+    def _batch_statistics(self, embeddings: EmbeddingMap, filters: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
+        first, second = (moment.to(filters.dtype) for moment in embeddings.moments())
+        count = first.new_full((1,), len(embeddings) * embeddings.size[0] * embeddings.size[1])
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            sums = torch.cat([first * count, (second * count).flatten(), count])
+            dist.all_reduce(sums)
+            dims = len(first)
+            count = sums[-1:]
+            first, second = sums[:dims] / count, sums[dims:-1].reshape(dims, dims) / count
+        covariance = second - torch.outer(first, first)
+        mean = filters @ first
+        variance = ((filters @ covariance) * filters).sum(1).clamp_min(0)
+        with torch.no_grad():
+            norm = self.norm
+            norm.running_mean.lerp_(mean.detach(), norm.momentum)
+            norm.running_var.lerp_(variance.detach() * count / (count - 1).clamp_min(1), norm.momentum)
+            norm.num_batches_tracked += 1
+        return mean, variance

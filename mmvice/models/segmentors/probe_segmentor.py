@@ -1,0 +1,150 @@
+"""A frozen embedder with a probe on it, as a segmentor of MMSegmentation."""
+
+import logging
+
+import torch
+from mmengine.logging import print_log
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
+from torch import Tensor
+
+from mmvice.models.embedder import EmbedderMixin, build_preprocessor
+from mmvice.registry import MODELS
+from mmvice.structures import EmbeddingMap
+from mmvice.utils.checkpoint import load_checkpoint_file
+
+
+@MODELS.register_module()
+class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
+    """Measures embeddings: backbone and decoder of a ViCE model, frozen and in eval mode, under a probe (Sec. 4.3).
+
+    Args:
+        backbone (dict): Config of the backbone, as in pretraining.
+        decoder (dict): Config of the decoder, as in pretraining.
+        decode_head (dict): Config of a :class:`LinearProbeHead` or :class:`ClusterProbeHead`. Its ``in_channels``
+            defaults to the decoder's ``embed_dims``.
+        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model. None leaves the embedder as its
+            configs initialise it: random, or with the backbone's own pretrained weights. It is read when a training
+            starts; a checkpoint of the probe holds the embedder too. Defaults to None.
+        data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
+        train_cfg (dict, optional): Handed to the head. Defaults to None.
+        test_cfg (dict, optional): Handed to the head. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        ValueError: If head and decoder differ in the size of an embedding.
+    """
+
+    def __init__(
+        self,
+        backbone: ConfigType,
+        decoder: ConfigType,
+        decode_head: ConfigType,
+        embedder_checkpoint: str | None = None,
+        data_preprocessor: OptConfigType = None,
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
+        self.build_embedder(backbone, decoder)
+        self.decode_head = MODELS.build({'in_channels': self.embed_dims, **decode_head})
+        if self.decode_head.embed_dims != self.embed_dims:
+            raise ValueError(
+                f'decoder.embed_dims={self.embed_dims}, but decode_head.in_channels={self.decode_head.embed_dims}: '
+                'leave in_channels out, or make them equal'
+            )
+        self.embedder_checkpoint = embedder_checkpoint
+        self.train_cfg = train_cfg
+        self.test_cfg = test_cfg
+        self.align_corners = self.decode_head.align_corners
+        self.num_classes = self.decode_head.num_classes
+        self.out_channels = self.decode_head.out_channels
+        for module in (self.backbone, self.decoder):
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> 'ProbeSegmentor':
+        """Switch the probe to training or evaluation; the embedder stays in evaluation."""
+        super().train(mode)
+        self.backbone.eval()
+        self.decoder.eval()
+        # backbones of MMSegmentation redo requires_grad in train()
+        for module in (self.backbone, self.decoder):
+            module.requires_grad_(False)
+        return self
+
+    def init_weights(self) -> None:
+        """Initialise the probe, and the embedder from ``embedder_checkpoint``."""
+        if self.embedder_checkpoint is None:
+            super().init_weights()
+            return
+        self.backbone.init_cfg = None
+        super().init_weights()
+        load_embedder(self, self.embedder_checkpoint)
+
+    @torch.no_grad()
+    def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
+        """Embed images (B, 3, H, W), without gradients."""
+        return self.embed(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Class logits (B, classes, H, W) of images (B, 3, H, W)."""
+        return self.decode_head.predict(self.extract_feat(inputs), batch_img_metas, self.test_cfg)
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of the probe on a batch of images (B, 3, H, W) with ``gt_sem_seg``."""
+        losses = self.decode_head.loss(self.extract_feat(inputs), data_samples, self.train_cfg)
+        return {f'decode.{name}': value for name, value in losses.items()}
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Segment whole images (B, 3, H, W); the result has each image's original size.
+
+        Returns:
+            list: ``SegDataSample`` with ``pred_sem_seg`` (1, H, W) and ``seg_logits`` (classes, H, W).
+        """
+        if data_samples is None:
+            metas = [dict(img_shape=inputs.shape[2:], ori_shape=inputs.shape[2:])] * len(inputs)
+        else:
+            metas = [sample.metainfo for sample in data_samples]
+        return self.postprocess_result(self.encode_decode(inputs, metas), data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        return self.decode_head(self.extract_feat(inputs))
+
+
+def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:
+    """Load backbone and decoder from a checkpoint of any model of mmvice, every weight of them.
+
+    Args:
+        model: The model to load into.
+        checkpoint: Path of the checkpoint.
+
+    Raises:
+        ValueError: If a weight is missing, left over or of another shape; the message lists them.
+    """
+    weights = load_checkpoint_file(checkpoint)
+    weights = weights.get('state_dict', weights)
+    parts, problems = {}, []
+    for name in ('backbone', 'decoder'):
+        module = getattr(model, name)
+        own = {f'{name}.{key}': value for key, value in module.state_dict().items()}
+        given = {key: value for key, value in weights.items() if key.startswith(f'{name}.')}
+        parts[name] = {key.removeprefix(f'{name}.'): value for key, value in given.items()}
+        problems += [f'missing: {key}' for key in own if key not in given]
+        problems += [f'unexpected: {key}' for key in given if key not in own]
+        problems += [
+            f'{key}: {tuple(given[key].shape)} in the checkpoint, {tuple(value.shape)} in the model'
+            for key, value in own.items()
+            if key in given and given[key].shape != value.shape
+        ]
+    if problems:
+        shown = '\n  '.join(problems[:10] + ([f'and {len(problems) - 10} more'] if len(problems) > 10 else []))
+        raise ValueError(
+            f'{checkpoint} does not fit the backbone and decoder of this config; '
+            f'use the ones it was pretrained with:\n  {shown}'
+        )
+    for name, part in parts.items():
+        getattr(model, name).load_state_dict(part)
+    print_log(f'Loaded backbone and decoder from {checkpoint}', logger='current', level=logging.INFO)

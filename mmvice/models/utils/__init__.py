@@ -1,0 +1,5 @@
+"""Helpers of the models."""
+
+from .collapse_monitor import CollapseMonitor
+
+__all__ = ['CollapseMonitor']

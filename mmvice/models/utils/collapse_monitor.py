@@ -1,0 +1,81 @@
+"""A watch over the diagnostics of training."""
+
+import logging
+import math
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor
+
+
+class CollapseMonitor:
+    """Warns, once each and in words, when the concepts collapse or the loss stays at that of a uniform guess.
+
+    Running means are kept on the device and copied to the host without waiting for it; a copy is read at the next look.
+
+    Args:
+        num_concepts: Number of concepts K.
+        interval: Steps between two looks.
+        patience: Steps before the first judgement.
+        momentum: Of the running means, per step.
+    """
+
+    def __init__(self, num_concepts: int, interval: int = 50, patience: int = 200, momentum: float = 0.98) -> None:
+        self.num_concepts = num_concepts
+        self.interval = interval
+        self.patience = patience
+        self.momentum = momentum
+        self.warned: set[str] = set()
+        self._steps = 0
+        self._means: Tensor | None = None
+        self._copy: Tensor | None = None
+        self._event: torch.cuda.Event | None = None
+
+    def update(self, loss: Tensor, diagnostics: dict[str, Tensor], num_regions: int) -> None:
+        """Take in one step.
+
+        Args:
+            loss: Scalar loss, without gradient.
+            diagnostics: ``concepts_used`` and ``embedding_spread`` of :class:`DenseSwAVHead`.
+            num_regions: Regions in the step; with fewer regions than concepts not every concept can be used.
+        """
+        if not num_regions:
+            return
+        possible = min(num_regions, self.num_concepts) / self.num_concepts
+        now = torch.stack([loss.float(), diagnostics['concepts_used'] / possible, diagnostics['embedding_spread']])
+        self._means = now if self._means is None else self._means.lerp(now.to(self._means), 1 - self.momentum)
+        self._steps += 1
+        if self._steps % self.interval == 0:
+            if self._copy is not None and (self._event is None or self._event.query()):
+                self._judge(*self._copy.tolist())
+            self._start_copy()
+
+    def _start_copy(self) -> None:
+        self._copy = self._means.to('cpu', non_blocking=True, copy=True)
+        if self._means.is_cuda:
+            self._event = torch.cuda.Event()
+            self._event.record()
+
+    def _judge(self, loss: float, used: float, spread: float) -> None:
+        if self._steps < self.patience:
+            return
+        if used < 0.1 or spread < 0.01:
+            self._warn(
+                'collapse',
+                f'The concepts have collapsed: regions share {used:.1%} of the concepts that they could use, and the '
+                f'spread of their embeddings is {spread:.3f}. Lower the learning rate or warm it up for longer, freeze '
+                'the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger.',
+            )
+        uniform = math.log(self.num_concepts)
+        if abs(loss - uniform) < 0.01 * uniform:
+            self._warn(
+                'stuck',
+                f'The loss stays at ln K = {uniform:.3f}, a uniform guess over {self.num_concepts} concepts: nothing '
+                'is being learned. Raise the learning rate, weaken the colour distortion, or look at the views with '
+                'tools/visualization/browse_views.py.',
+            )
+
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self.warned:
+            self.warned.add(kind)
+            print_log(message, logger='current', level=logging.WARNING)

@@ -1,0 +1,93 @@
+"""ViCE: learning visual concept embeddings from views that share regions."""
+
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig
+from torch import Tensor
+
+from mmvice.registry import MODELS
+from mmvice.structures import EmbeddingMap, ViewsDataSample
+
+from .embedder import EmbedderMixin, build_preprocessor
+
+
+@MODELS.register_module()
+class ViCE(EmbedderMixin, BaseModel):
+    """Self-supervised learning of dense visual concept embeddings (Alg. 2).
+
+    Args:
+        backbone (dict): Config of the backbone.
+        decoder (dict): Config of the decoder, see :mod:`mmvice.models.decoders`.
+        head (dict): Config of the head with the concepts and the loss. Its ``embed_dims`` defaults to the decoder's.
+        data_preprocessor (dict, optional): Config of :class:`ViCEDataPreprocessor`. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        ValueError: If decoder and head differ in the size of an embedding.
+    """
+
+    def __init__(
+        self,
+        backbone: ConfigType,
+        decoder: ConfigType,
+        head: ConfigType,
+        data_preprocessor: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
+        self.build_embedder(backbone, decoder)
+        self.head = MODELS.build({'embed_dims': self.embed_dims, **head})
+        if self.head.embed_dims != self.embed_dims:
+            raise ValueError(
+                f'decoder.embed_dims={self.embed_dims}, but head.embed_dims={self.head.embed_dims}: make them equal'
+            )
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ) -> dict[str, Tensor] | list[SegDataSample] | EmbeddingMap:
+        """Run in one of MMEngine's three modes.
+
+        Args:
+            inputs: Normalised views or images (B, 3, H, W).
+            data_samples: N :class:`ViewsDataSample` for 'loss'; B ``SegDataSample`` or None for 'predict'.
+            mode: 'loss' gives a dict of losses and diagnostics, 'predict' a list of ``SegDataSample`` with the concept
+                of every pixel, 'tensor' the :class:`EmbeddingMap`.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.embed(inputs)
+        raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+
+    def loss(self, inputs: Tensor, data_samples: list[ViewsDataSample]) -> dict[str, Tensor]:
+        """Swapped prediction over the mutual regions of all views (Alg. 2 and 3).
+
+        Args:
+            inputs: Views (B, 3, h, w), B = N*M, image-major.
+            data_samples: N samples with ``regions`` (M, h, w) and ``num_regions``.
+        """
+        embeddings = self.embed(inputs)
+        regions = torch.stack([sample.regions for sample in data_samples])
+        num_regions = [sample.num_regions for sample in data_samples]
+        return self.head.loss(embeddings, regions.flatten(0, 1), num_regions, num_views=regions.shape[1])
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Cut images into the learned concepts: every pixel gets the index of its nearest concept.
+
+        Args:
+            inputs: Images (B, 3, H, W).
+            data_samples: B samples that the result is written into, or None for new ones.
+
+        Returns:
+            list: B samples; ``pred_sem_seg.data`` is int64 (1, H, W) in 0..K-1.
+        """
+        concepts = self.embed(inputs).argmax(self.head.concepts)
+        data_samples = [SegDataSample() for _ in concepts] if data_samples is None else data_samples
+        for sample, concept in zip(data_samples, concepts):
+            sample.set_data(dict(pred_sem_seg=PixelData(data=concept.unsqueeze(0))))
+        return data_samples

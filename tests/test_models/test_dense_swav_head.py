@@ -1,0 +1,194 @@
+"""The loss against a literal loop over Alg. 2 and 3, the queue, frozen concepts and the state dict."""
+
+import logging
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict
+
+from mmvice.models import DenseSwAVHead
+from mmvice.ops import sinkhorn_knopp
+from mmvice.structures import EmbeddingMap
+
+NUM_REGIONS, NUM_VIEWS = [4, 0, 2], 3
+
+
+def make_batch(seed=0, dims=6, num_regions=NUM_REGIONS, num_views=NUM_VIEWS, size=(12, 16)):
+    torch.manual_seed(seed)
+    batch = len(num_regions) * num_views
+    features = torch.randn(batch, dims, 3, 4, dtype=torch.float64, requires_grad=True)
+    regions = torch.full((batch, *size), -1)
+    for n, count in enumerate(num_regions):
+        for m in range(num_views):
+            if count:
+                regions[n * num_views + m] = torch.randint(-1, count, size)
+                regions[n * num_views + m].flatten()[:count] = torch.arange(count)
+    return EmbeddingMap(features, size), regions
+
+
+def literal_loss(e, regions, head, reduction, normalize_pixels=True):
+    """Alg. 2 and 3, line by line."""
+    dense = e.dense()
+    if not normalize_pixels:
+        dense = F.interpolate(e.features, e.size, mode='bilinear', align_corners=False)
+    concepts = F.normalize(head.concepts.detach().double(), dim=1)
+    tree = {}
+    for n, count in enumerate(NUM_REGIONS):
+        for m in range(NUM_VIEWS):
+            b = n * NUM_VIEWS + m
+            for i in range(count):
+                tree[n, m, i] = F.normalize(dense[b][:, regions[b] == i].mean(1), dim=0) @ concepts.T
+    primary = [(n, i) for n, count in enumerate(NUM_REGIONS) for i in range(count)]
+    assignments = sinkhorn_knopp(torch.stack([tree[n, 0, i] for n, i in primary]), head.epsilon, head.sinkhorn_iters)
+    q = dict(zip(primary, assignments))
+    images = [n for n, count in enumerate(NUM_REGIONS) if count]
+    terms = []
+    for n in images:
+        for m in range(1, NUM_VIEWS):
+            inner = [
+                -(q[n, i] * F.log_softmax(tree[n, m, i] / head.temperature, 0)).sum() for i in range(NUM_REGIONS[n])
+            ]
+            terms.append(torch.stack(inner))
+    if reduction == 'image':
+        return torch.stack([t.mean() for t in terms]).mean()
+    return torch.cat(terms).mean()
+
+
+@pytest.mark.parametrize('reduction', ['image', 'region'])
+@pytest.mark.parametrize('normalize_pixels', [True, False])
+def test_loss_and_gradient_equal_the_literal_algorithm(reduction, normalize_pixels):
+    e, regions = make_batch()
+    head = DenseSwAVHead(6, 5, reduction=reduction, normalize_pixels=normalize_pixels).double()
+    loss = head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)['loss']
+    expected = literal_loss(e, regions, head, reduction, normalize_pixels)
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)
+    grads = [torch.autograd.grad(value, e.features, retain_graph=True)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*grads, rtol=1e-7, atol=1e-10)
+
+
+def test_the_primary_view_gets_no_gradient():
+    e, regions = make_batch()
+    head = DenseSwAVHead(6, 5)
+    head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)['loss'].backward()
+    per_view = e.features.grad.abs().flatten(1).sum(1).reshape(len(NUM_REGIONS), NUM_VIEWS)
+    assert (per_view[:, 0] == 0).all() and (per_view[[0, 2], 1:] > 0).all()
+
+
+def test_queue_is_first_in_first_out_and_wraps_around():
+    head = DenseSwAVHead(6, 5, queue_length=10)
+    seen = []
+    for seed in range(4):
+        e, regions = make_batch(seed)
+        head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
+        means = e.region_means(regions, [n for n in NUM_REGIONS for _ in range(NUM_VIEWS)]).detach()
+        seen += [*F.normalize(means[:4], dim=1), *F.normalize(means[12:14], dim=1)]  # view 0 of images 0 and 2
+        if seed == 0:
+            assert head.progress.tolist() == [1, 6, 6]
+            torch.testing.assert_close(head.queue[:6].double(), torch.stack(seen), rtol=0, atol=1e-6)
+            assert (head.queue[6:] == 0).all()
+    assert head.progress.tolist() == [4, 24 % 10, 10]
+    oldest_first = torch.cat([head.queue[4:], head.queue[:4]]).double()
+    torch.testing.assert_close(oldest_first, torch.stack(seen[-10:]), rtol=0, atol=1e-6)
+
+
+def test_more_regions_than_the_queue_holds_keeps_the_newest():
+    head = DenseSwAVHead(6, 5, queue_length=3)
+    e, regions = make_batch()
+    head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
+    means = F.normalize(e.region_means(regions, [n for n in NUM_REGIONS for _ in range(NUM_VIEWS)]), dim=1)
+    torch.testing.assert_close(head.queue.double(), torch.cat([means[3:4], means[12:14]]).detach(), rtol=0, atol=1e-6)
+
+
+def test_assignment_uses_the_filled_part_of_the_queue_from_its_start_on():
+    head = DenseSwAVHead(6, 5, queue_length=50, queue_start_iter=2).double()
+    past = []
+    for seed in range(3):
+        e, regions = make_batch(seed)
+        means = F.normalize(e.region_means(regions, [n for n in NUM_REGIONS for _ in range(NUM_VIEWS)]), dim=1)
+        means = torch.cat([means[:4], means[12:14]]).detach()
+        rows = torch.cat([means, *past]) if seed >= 2 else means
+        expected = sinkhorn_knopp(rows @ head.concepts.T)[:6]
+        torch.testing.assert_close(head.assign(means), expected)
+        head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
+        past.append(means)
+
+
+def test_concepts_are_frozen_first_and_stay_on_the_sphere():
+    head = DenseSwAVHead(6, 5, freeze_concepts_iters=2)
+    optimizer = torch.optim.SGD(head.parameters(), lr=1.0, momentum=0.9)
+    before = head.concepts.detach().clone()
+    for step in range(4):
+        optimizer.zero_grad()
+        head.loss(*make_batch(step), NUM_REGIONS, NUM_VIEWS)['loss'].backward()
+        optimizer.step()
+        head.normalize_concepts()
+        torch.testing.assert_close(head.concepts.norm(dim=1), torch.ones(5))
+        moved = (head.concepts - before).abs().max()
+        assert moved < 1e-6 if step < 2 else moved > 1e-3
+
+
+def test_state_dict_carries_everything_a_continued_run_needs():
+    head, other = (
+        DenseSwAVHead(6, 5, queue_length=8, queue_start_iter=1),
+        DenseSwAVHead(6, 5, queue_length=8, queue_start_iter=1),
+    )
+    for seed in range(2):
+        head.loss(*make_batch(seed), NUM_REGIONS, NUM_VIEWS)
+    load_state_dict(other, get_state_dict(head), strict=True)  # as MMEngine's checkpoints do
+    losses = [h.loss(*make_batch(5), NUM_REGIONS, NUM_VIEWS)['loss'] for h in (head, other)]
+    assert torch.equal(*losses)
+    assert torch.equal(head.queue, other.queue) and torch.equal(head.progress, other.progress)
+
+
+def test_a_batch_without_any_region_gives_a_zero_loss_with_a_graph():
+    head = DenseSwAVHead(6, 5, queue_length=4)
+    e, regions = make_batch(num_regions=[0, 0])
+    loss = head.loss(e, regions, [0, 0], NUM_VIEWS)['loss']
+    loss.backward()
+    assert loss == 0 and e.features.grad.abs().max() == 0
+
+
+def test_diagnostics_tell_identical_embeddings_from_spread_ones():
+    head = DenseSwAVHead(6, 5)
+    e, regions = make_batch()
+    spread = head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
+    same = head.loss(EmbeddingMap(torch.ones_like(e.features), e.size), regions, NUM_REGIONS, NUM_VIEWS)
+    assert spread['regions_per_image'] == 2
+    assert spread['embedding_spread'] > 0.1 and same['embedding_spread'] < 1e-6
+    assert spread['assignment_entropy'] < same['assignment_entropy'] - 0.5
+    assert same['assignment_entropy'] == pytest.approx(math.log(5), abs=1e-4)
+    assert 1 <= spread['concept_perplexity'] <= 5
+    assert same['loss'].isfinite()
+
+
+def test_collapse_and_a_stuck_loss_are_said_once_in_words(caplog):
+    head = DenseSwAVHead(6, 32, monitor_interval=10)
+    with torch.no_grad():
+        head.concepts.copy_(torch.eye(6)[:1].repeat(32, 1))  # all concepts alike: every guess is uniform
+    e, regions = make_batch()
+    same = EmbeddingMap(torch.ones_like(e.features), e.size)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(400):
+            head.loss(same, regions, NUM_REGIONS, NUM_VIEWS)
+    assert head.monitor.warned == {'collapse', 'stuck'}
+
+
+def test_healthy_training_is_not_warned_about():
+    head = DenseSwAVHead(6, 5, monitor_interval=10)
+    for step in range(300):
+        head.loss(*make_batch(step), NUM_REGIONS, NUM_VIEWS)
+    assert not head.monitor.warned
+
+
+def test_bad_arguments_are_named():
+    e, regions = make_batch()
+    with pytest.raises(ValueError, match='at least 2 views'):
+        DenseSwAVHead(6, 5).loss(e, regions, [4] * 9, 1)
+    with pytest.raises(ValueError, match='need 6 maps, got 9'):
+        DenseSwAVHead(6, 5).loss(e, regions, [4, 4], 3)
+    with pytest.raises(ValueError, match='reduction'):
+        DenseSwAVHead(reduction='mean')
+    with pytest.raises(ValueError, match='temperature'):
+        DenseSwAVHead(temperature=0)

@@ -1,0 +1,110 @@
+"""The model in its three modes, and its preprocessor."""
+
+import pytest
+import torch
+
+from mmvice.registry import MODELS
+from mmvice.structures import EmbeddingMap, ViewsDataSample
+
+BACKBONE = dict(type='mmseg.ResNet', depth=18, base_channels=8, norm_cfg=dict(type='BN'))
+DECODER = dict(type='mmvice.LightFPN', in_channels=[8, 16, 32, 64], embed_dims=6)
+PREPROCESSOR = dict(type='mmvice.ViCEDataPreprocessor', mean=[10, 20, 30], std=[1, 2, 3], bgr_to_rgb=True)
+
+
+def build(**head):
+    return MODELS.build(
+        dict(
+            type='mmvice.ViCE',
+            backbone=BACKBONE,
+            decoder=DECODER,
+            head=dict(type='mmvice.DenseSwAVHead', num_concepts=4, **head),
+            data_preprocessor=PREPROCESSOR,
+        )
+    )
+
+
+def packed(noise_seed=0, masked=True):
+    views = torch.randint(256, (2, 3, 32, 40), dtype=torch.uint8)
+    sample = ViewsDataSample(metainfo=dict(num_regions=2, noise_seed=noise_seed))
+    sample.regions = torch.randint(-1, 2, (2, 32, 40), dtype=torch.int32)
+    sample.view_masks = torch.rand(2, 32, 40) < (0.3 if masked else 0)
+    return views, sample
+
+
+def batch(count=3, **kwargs):
+    views, samples = zip(*(packed(n, **kwargs) for n in range(count)))
+    return dict(inputs=list(views), data_samples=list(samples))
+
+
+def test_views_are_flattened_image_major_and_normalised():
+    data = batch(masked=False)
+    out = MODELS.build(PREPROCESSOR)(data, training=True)['inputs']
+    assert out.shape == (6, 3, 32, 40)
+    bgr = data['inputs'][1][1].float()
+    expected = (bgr.flip(0) - torch.tensor([10, 20, 30])[:, None, None]) / torch.tensor([1, 2, 3])[:, None, None]
+    torch.testing.assert_close(out[1 * 2 + 1], expected)
+
+
+def test_masked_pixels_become_noise_that_the_seed_repeats():
+    data = batch()
+    preprocessor = MODELS.build(PREPROCESSOR)
+    out = preprocessor(data, training=True)['inputs']
+    masks = torch.stack([s.view_masks for s in data['data_samples']]).flatten(0, 1).unsqueeze(1).expand_as(out)
+    clean = batch_without_masks(data, preprocessor)
+    assert torch.equal(out[~masks], clean[~masks])
+    noise = out[masks]
+    assert noise.min() >= -1 and noise.max() <= 1 and noise.std() == pytest.approx(3**-0.5, rel=0.05)
+    torch.rand(1)  # the global generator plays no part
+    assert torch.equal(preprocessor(data, training=True)['inputs'], out)
+
+
+def batch_without_masks(data, preprocessor):
+    samples = []
+    for sample in data['data_samples']:
+        bare = ViewsDataSample(metainfo=dict(num_regions=2, noise_seed=0))
+        bare.regions = sample.regions
+        samples.append(bare)
+    return preprocessor(dict(inputs=data['inputs'], data_samples=samples), training=True)['inputs']
+
+
+def test_loss_trains_every_part():
+    model = build()
+    data = model.data_preprocessor(batch(), training=True)
+    losses = model(**data, mode='loss')
+    losses['loss'].backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert model.head.concepts.grad.abs().sum() > 0 and model.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+def test_tensor_gives_the_map_and_predict_the_nearest_concept():
+    model = build().eval()
+    images = torch.randn(2, 3, 33, 47)
+    e = model(images, mode='tensor')
+    assert isinstance(e, EmbeddingMap) and e.size == (33, 47) and e.embed_dims == 6
+    result = model(images, mode='predict')
+    literal = torch.einsum('kd,bdhw->bkhw', model.head.concepts, e.dense()).argmax(1)
+    agreement = torch.stack([s.pred_sem_seg.data[0] for s in result]) == literal
+    assert agreement.float().mean() > 0.999
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast_gives_finite_losses_and_gradients(dtype):
+    model = build()
+    data = model.data_preprocessor(batch(), training=True)
+    with torch.autocast('cpu', dtype=dtype):
+        loss = model(**data, mode='loss')['loss']
+    loss.backward()
+    assert loss.dtype == torch.float32 and loss.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_bad_use_is_named():
+    with pytest.raises(ValueError, match='decoder.embed_dims=6, but head.embed_dims=7'):
+        build(embed_dims=7)
+    with pytest.raises(ValueError, match="got 'train'"):
+        build()(torch.zeros(1, 3, 32, 32), mode='train')
+    views, sample = packed()
+    with pytest.raises(ValueError, match='same number and size of views'):
+        MODELS.build(PREPROCESSOR)(dict(inputs=[views, views[:1]], data_samples=[sample, sample]))
+    with pytest.raises(ValueError, match='built for 4'):
+        MODELS.build(DECODER)([torch.zeros(1, 8, 4, 4)])
