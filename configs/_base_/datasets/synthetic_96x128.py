@@ -1,0 +1,33 @@
+# Labelled procedural street scenes for the probes; the held-out scenes come after the training scenes of all configs
+dataset_type = 'SyntheticScenesDataset'
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='SeededInfiniteSampler', shuffle=True),
+    dataset=dict(
+        type=dataset_type,
+        num_scenes=200,
+        seed=0,
+        size=(96, 128),
+        pipeline=[dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')],
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type=dataset_type,
+        num_scenes=100,
+        start=100_000,
+        seed=0,
+        size=(96, 128),
+        pipeline=[dict(type='PackSegInputs')],
+        test_mode=True,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

@@ -1,0 +1,2 @@
+_base_ = './r50_deeplabv3plus.py'
+model = dict(backbone=dict(depth=152))

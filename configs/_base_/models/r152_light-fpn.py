@@ -1,0 +1,2 @@
+_base_ = './r18_light-fpn.py'
+model = dict(backbone=dict(depth=152), decoder=dict(in_channels=[256, 512, 1024, 2048]))

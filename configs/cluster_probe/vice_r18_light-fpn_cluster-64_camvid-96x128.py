@@ -1,0 +1,24 @@
+_base_ = [
+    '../_base_/models/r18_light-fpn.py',
+    '../_base_/datasets/camvid_96x128.py',
+    '../_base_/schedules/cluster_probe.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='ProbeSegmentor',
+    embedder_checkpoint='work_dirs/vice_r18_light-fpn_adamw-2k_camvid-64x64/iter_2000.pth',
+    decoder=dict(embed_dims=64),
+    decode_head=dict(type='ClusterProbeHead', num_classes=11, num_clusters=64),
+)
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='Resize', scale=(128, 96), keep_ratio=True, interpolation='area'),
+            dict(type='PackSegInputs'),
+        ]
+    ),
+)
+default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))

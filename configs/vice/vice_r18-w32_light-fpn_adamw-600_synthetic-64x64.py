@@ -1,0 +1,19 @@
+# The quickstart: half-width ResNet-18 on procedural scenes, minutes on two CPU cores
+_base_ = [
+    '../_base_/models/r18_light-fpn.py',
+    '../_base_/datasets/synthetic_views_64.py',
+    '../_base_/schedules/adamw.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='ViCE',
+    backbone=dict(base_channels=32),
+    decoder=dict(in_channels=[32, 64, 128, 256], embed_dims=64),
+    head=dict(type='DenseSwAVHead', num_concepts=64, queue_length=1500, queue_start_iter=50, freeze_concepts_iters=50),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=60),
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=60, end=600),
+]
+train_cfg = dict(max_iters=600)
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200))

@@ -1,0 +1,13 @@
+# The paper's low-resolution setting (320x320 images, 5 views of 256x256, D = K = 128) from scratch on CamVid
+_base_ = [
+    '../_base_/models/r18_light-fpn.py',
+    '../_base_/datasets/camvid_views_256.py',
+    '../_base_/schedules/lars.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='ViCE',
+    head=dict(
+        type='DenseSwAVHead', num_concepts=128, queue_length=5000, queue_start_iter=313, freeze_concepts_iters=313
+    ),
+)
