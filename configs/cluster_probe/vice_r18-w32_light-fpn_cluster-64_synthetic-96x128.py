@@ -12,7 +12,7 @@ model = dict(
     decode_head=dict(type='ClusterProbeHead', num_classes=8, num_clusters=64),
 )
 train_dataloader = dict(
-    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False),
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(pipeline=[dict(type='PackSegInputs')]),
 )
 default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))

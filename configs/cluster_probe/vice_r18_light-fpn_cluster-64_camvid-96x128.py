@@ -11,7 +11,7 @@ model = dict(
     decode_head=dict(type='ClusterProbeHead', num_classes=11, num_clusters=64),
 )
 train_dataloader = dict(
-    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False),
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
         pipeline=[
             dict(type='LoadImageFromFile'),

@@ -42,7 +42,10 @@ def prepare_cpu_processes(cfg: Config) -> None:
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)
     )
-    cfg.model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **wrapper, 'device_ids': None}
+    wrapper = {'type': 'MMDistributedDataParallel', **wrapper}
+    if wrapper['type'] == 'MMDistributedDataParallel':
+        wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
     if _replace_sync_bn(cfg.get('model')):
         print_log('SyncBN runs on GPUs only: each process normalises its own batch.', logger='current')
 

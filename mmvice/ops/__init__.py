@@ -3,14 +3,18 @@
 from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
+from .superpixels import common_superpixels, grid_superpixels, slic
 
 __all__ = [
     'bilinear_axis',
+    'common_superpixels',
     'global_region_ids',
     'gram_map',
     'gram_map_adjoint',
+    'grid_superpixels',
     'linear_matrix',
     'quadratic_matrix',
     'region_sums',
     'sinkhorn_knopp',
+    'slic',
 ]

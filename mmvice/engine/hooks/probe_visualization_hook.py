@@ -3,6 +3,7 @@
 import os.path as osp
 import warnings
 from collections.abc import Sequence
+from inspect import signature
 
 import cv2
 import mmcv
@@ -15,13 +16,15 @@ from mmseg.structures import SegDataSample
 
 from mmvice.registry import HOOKS
 
+_LABELLED_SIDE = 200
+
 
 @HOOKS.register_module()
 class ProbeVisualizationHook(SegVisualizationHook):
     """MMSegmentation's hook, for images that need not be files.
 
     It draws image, truth and prediction side by side. Where ``img_path`` is no file, as for rendered scenes, the image
-    is the one of the data batch. It is brought to the size of the prediction.
+    is the one of the data batch. It is brought to the size of the prediction. Small pictures go without class names.
 
     Args:
         draw (bool): Draw at all; the ``--show`` and ``--show-dir`` of ``tools/test.py`` set it. Defaults to False.
@@ -48,8 +51,10 @@ class ProbeVisualizationHook(SegVisualizationHook):
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
     ) -> None:
         """Draw the first image of the batch every ``interval`` iterations."""
+        if not self.draw:
+            return
         step = runner.iter + batch_idx
-        if self.draw and step % self.interval == 0:
+        if step % self.interval == 0:
             self._draw('val', data_batch, 0, outputs[0], step)
 
     def after_test_iter(
@@ -67,6 +72,9 @@ class ProbeVisualizationHook(SegVisualizationHook):
         height, width = data_sample.pred_sem_seg.shape[-2:]
         if image.shape[:2] != (height, width):
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        # class names would cover a small picture; MMSegmentation before 1.4 cannot put the image beside the others
+        options = dict(with_image=True, with_labels=min(height, width) >= _LABELLED_SIDE)
+        known = signature(self._visualizer.add_datasample).parameters
         self._visualizer.add_datasample(
             f'{phase}_{osp.basename(data_sample.img_path)}',
             image,
@@ -74,6 +82,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
             show=self.show,
             wait_time=self.wait_time,
             step=step,
+            **{name: value for name, value in options.items() if name in known},
         )
 
     def _image(self, data_batch: dict, index: int, path: str) -> np.ndarray:

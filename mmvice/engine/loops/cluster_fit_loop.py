@@ -89,8 +89,9 @@ class ClusterFitLoop(BaseLoop):
         if self._epoch < self.max_epochs:
             model.eval()
             self._fit(model, head)
-            self._epoch = self._iter = 1
+            self._iter = 1
             self.runner.call_hook('after_train_epoch')
+            self._epoch = 1
         if self.runner.val_loop is not None and self.val_begin <= 1:
             self.runner.val_loop.run()
         self.runner.call_hook('after_train')

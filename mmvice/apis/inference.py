@@ -1,0 +1,143 @@
+"""Trained models on single images."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
+
+from mmvice.models.embedder import EmbedderMixin
+from mmvice.registry import MODELS
+from mmvice.structures import EmbeddingMap
+from mmvice.utils.checkpoint import load_checkpoint_file
+
+
+def init_model(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str | torch.device = 'cpu',
+    cfg_options: dict | None = None,
+) -> BaseModel:
+    """Build the model of a config, load a checkpoint into it and put it into evaluation.
+
+    The model carries ``cfg``, the config, and ``dataset_meta``, what the checkpoint says of its dataset: ``classes``
+    and ``palette`` for probes.
+
+    Args:
+        config: A pretraining, probe or fine-tuning config.
+        checkpoint: A checkpoint file of that config, every weight of which must fit. None leaves the model as its
+            config initialises it: random, or with the pretrained weights that it names.
+        device: Device of the model.
+        cfg_options: Settings of the config to change.
+
+    Raises:
+        FileNotFoundError: If the config or checkpoint file does not exist.
+        TypeError: If the config's model has no embeddings.
+        ValueError: If the device is not there, or the checkpoint does not fit; the message lists what differs.
+        pickle.UnpicklingError: If the checkpoint holds more than weights and plain values.
+    """
+    device = torch.device(device)
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise ValueError(f'device {device} was asked for, but PyTorch finds no CUDA device')
+    if not isinstance(config, Config):
+        if not Path(config).is_file():
+            raise FileNotFoundError(f'no config file at {config}')
+        config = Config.fromfile(config)
+    if cfg_options:
+        config.merge_from_dict(cfg_options)
+    init_default_scope(config.get('default_scope', 'mmvice'))
+    if config.get('model') is None:
+        raise ValueError(f'the config {config.filename} has no model')
+    model = MODELS.build(config.model)
+    if not isinstance(model, EmbedderMixin):
+        raise TypeError(
+            f'{type(model).__name__} gives no embeddings: use a config whose model is ViCE or ProbeSegmentor'
+        )
+    if checkpoint is None:
+        model.init_weights()
+        model.dataset_meta = {}
+    else:
+        model.dataset_meta = _load_strictly(model, checkpoint)
+    model.cfg = config
+    return model.to(device).eval()
+
+
+@torch.no_grad()
+def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray) -> EmbeddingMap:
+    """Embed one image of any size, normalised as the model's config says.
+
+    Args:
+        model: A model of :func:`init_model`, in evaluation.
+        image: Path of an image file, or the image as BGR uint8 (H, W, 3).
+
+    Returns:
+        EmbeddingMap: Of one image, at its size (H, W), on the model's device.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be decoded, the array is no image, or the preprocessor pads.
+    """
+    image = read_image(image) if isinstance(image, (str, Path)) else image
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ValueError(f'image must be BGR uint8 (H, W, 3), got {image.dtype} {image.shape}')
+    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    inputs = model.data_preprocessor(dict(inputs=[tensor], data_samples=[SegDataSample()]))['inputs']
+    if inputs.shape[-2:] != tensor.shape[-2:]:
+        raise ValueError(
+            f'the data preprocessor pads an image of {tuple(tensor.shape[-2:])} to {tuple(inputs.shape[-2:])}: '
+            'turn that off with cfg_options={"model.data_preprocessor.test_cfg": None}'
+        )
+    return model.embed(inputs)
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image file as BGR uint8 (H, W, 3), turned upright by its EXIF tag.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be decoded.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no image file at {path}')
+    try:
+        image = mmcv.imread(str(path))
+    except cv2.error:  # an empty file, or one with sizes out of range
+        image = None
+    if image is None or image.dtype != np.uint8:
+        raise ValueError(f'{path} cannot be decoded as an image')
+    return image
+
+
+def _load_strictly(model: BaseModel, path: str | Path) -> dict:
+    """Load every weight, and return the dataset's meta information that the checkpoint holds."""
+    checkpoint = load_checkpoint_file(path)
+    given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
+    own = model.state_dict()
+    problems = [f'missing: {key}' for key in own if key not in given]
+    problems += [f'unexpected: {key}' for key in given if key not in own]
+    problems += [
+        f'{key}: {tuple(given[key].shape)} in the checkpoint, {tuple(own[key].shape)} in the model'
+        for key in own
+        if key in given and given[key].shape != own[key].shape
+    ]
+    if problems:
+        raise ValueError(
+            f'{path} does not fit this config ({type(model).__name__}); give the config it was trained with:\n  '
+            + _shortened(problems)
+        )
+    model.load_state_dict(given)
+    print_log(f'Loaded {type(model).__name__} from {path}', logger='current', level=logging.INFO)
+    return dict(checkpoint.get('meta', {}).get('dataset_meta') or {})
+
+
+def _shortened(lines: Sequence[str], most: int = 10) -> str:
+    rest = [f'and {len(lines) - most} more'] if len(lines) > most else []
+    return '\n  '.join([*lines[:most], *rest])

@@ -1,0 +1,23 @@
+"""Pictures of views, embeddings and label maps; numpy in, numpy out."""
+
+from .drawing import draw_labels, enlarge_small, fit_within, legend, palette, panel, stack
+from .embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
+from .gallery import Legend, gallery_page
+from .views import draw_sample, draw_views
+
+__all__ = [
+    'EmbeddingClusters',
+    'EmbeddingPCA',
+    'Legend',
+    'draw_labels',
+    'draw_sample',
+    'draw_views',
+    'enlarge_small',
+    'fit_within',
+    'gallery_page',
+    'legend',
+    'palette',
+    'panel',
+    'sample_embeddings',
+    'stack',
+]

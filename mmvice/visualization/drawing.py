@@ -1,0 +1,227 @@
+"""Pictures of label maps, and sheets of pictures; all images are RGB uint8 (H, W, 3)."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_INK, _FAINT_INK, _PAPER = (24, 24, 27), (90, 90, 98), (255, 255, 255)
+
+
+def palette(num_colors: int) -> np.ndarray:
+    """Colours that are far from one another, the most different ones first.
+
+    Each colour is the one of a grid of sRGB that is farthest, in CIELAB, from those before it and from white and black.
+    So the first n colours are the same for any ``num_colors``. Beyond some 800 they repeat.
+
+    Args:
+        num_colors: Number of colours.
+
+    Returns:
+        numpy.ndarray: uint8 (num_colors, 3), RGB.
+
+    Example:
+        >>> palette(3).tolist()
+        [[240, 30, 60], [150, 60, 200], [0, 150, 0]]
+    """
+    colors = _farthest_colors(num_colors)
+    return colors[np.arange(num_colors) % max(len(colors), 1)]
+
+
+@lru_cache(maxsize=8)
+def _farthest_colors(num_colors: int) -> np.ndarray:
+    levels = np.array([0, 30, 60, 90, 120, 150, 180, 200, 225, 240, 255])
+    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing='ij'), -1).reshape(-1, 3)
+    lab = _cielab(candidates)
+    chroma = np.linalg.norm(lab[:, 1:], axis=1)
+    usable = (lab[:, 0] > 30) & (lab[:, 0] < 90) & (chroma < 85)  # neither lost on white or black, nor glaring
+    candidates, lab = candidates[usable], lab[usable]
+    reserved = _cielab(np.array([[0, 0, 0], [255, 255, 255]]))
+    distance = np.linalg.norm(lab[:, None] - reserved, axis=2).min(1)
+    chosen = np.zeros(min(num_colors, len(candidates)), dtype=np.int64)
+    for i in range(len(chosen)):
+        chosen[i] = distance.round(3).argmax()
+        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[i]], axis=1))
+    return candidates[chosen].astype(np.uint8)
+
+
+def _cielab(rgb: np.ndarray) -> np.ndarray:
+    """sRGB 0..255 (n, 3) to CIELAB (D65)."""
+    srgb = rgb / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
+    x, y, z = (linear @ to_xyz.T / [0.95047, 1.0, 1.08883]).T
+    x, y, z = (np.where(v > 216 / 24389, np.cbrt(v), (24389 / 27 * v + 16) / 116) for v in (x, y, z))
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+def draw_labels(
+    labels: np.ndarray,
+    colors: np.ndarray | Sequence,
+    image: np.ndarray | None = None,
+    alpha: float = 0.6,
+    border: bool = True,
+) -> np.ndarray:
+    """Paint a label map, alone or over its image.
+
+    Args:
+        labels: Integer ids (H, W). Ids without a colour (negative, or 255 for "ignore") leave the image as it is, and
+            are grey without one.
+        colors: (n, 3) RGB, one for each id.
+        image: The image (H, W, 3), or None.
+        alpha: Opacity of the colours over the image, 0 to 1.
+        border: Draw thin white lines between labels.
+
+    Returns:
+        numpy.ndarray: The picture (H, W, 3).
+
+    Raises:
+        ValueError: If labels and image differ in size.
+    """
+    labels, colors = np.asarray(labels), np.asarray(colors, dtype=np.uint8).reshape(-1, 3)
+    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f'labels must be an integer map (H, W), got {labels.dtype} {labels.shape}')
+    if image is not None and image.shape != (*labels.shape, 3):
+        raise ValueError(f'image must be {(*labels.shape, 3)} like its labels, got {image.shape}')
+    known = (labels >= 0) & (labels < len(colors))
+    canvas = np.full((*labels.shape, 3), 128, np.uint8) if image is None else image.copy()
+    painted = colors[labels[known]]
+    if image is not None:
+        painted = np.rint(alpha * painted + (1 - alpha) * image[known]).astype(np.uint8)
+    canvas[known] = painted
+    if border:
+        edge = np.zeros(labels.shape, bool)
+        edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+        edge[1:] |= labels[1:] != labels[:-1]
+        canvas[edge] = 255 - (255 - canvas[edge]) // 3
+    return canvas
+
+
+def fit_within(image: np.ndarray, long_side: int) -> np.ndarray:
+    """Shrink an image to a longer side of at most ``long_side`` pixels; smaller ones are returned as they are."""
+    height, width = image.shape[:2]
+    if max(height, width) <= long_side:
+        return image
+    scale = long_side / max(height, width)
+    return cv2.resize(
+        image, (max(round(width * scale), 1), max(round(height * scale), 1)), interpolation=cv2.INTER_AREA
+    )
+
+
+def enlarge_small(image: np.ndarray, short_side: int) -> np.ndarray:
+    """Repeat the pixels of a small image or label map, so that its shorter side comes near ``short_side`` pixels."""
+    factor = max(round(short_side / min(image.shape[:2])), 1)
+    return image.repeat(factor, 0).repeat(factor, 1)
+
+
+def panel(
+    rows: Sequence[Sequence[np.ndarray | None]],
+    titles: Sequence[str] = (),
+    row_titles: Sequence[str] = (),
+    gap: int = 8,
+) -> np.ndarray:
+    """Lay out pictures in a grid, with a title above each column.
+
+    Args:
+        rows: Rows of pictures of any sizes; None leaves a cell empty.
+        titles: Titles of the columns, or none.
+        row_titles: Titles above the rows, or none.
+        gap: White pixels around the pictures.
+
+    Returns:
+        numpy.ndarray: One picture.
+
+    Raises:
+        ValueError: If there is no picture, or the numbers of titles and pictures differ.
+    """
+    num_columns = max((len(row) for row in rows), default=0)
+    if not any(cell is not None for row in rows for cell in row):
+        raise ValueError('a panel needs at least one picture')
+    if titles and len(titles) != num_columns:
+        raise ValueError(f'{num_columns} columns need as many titles, got {list(titles)}')
+    if row_titles and len(row_titles) != len(rows):
+        raise ValueError(f'{len(rows)} rows need as many titles, got {list(row_titles)}')
+    sizes = np.zeros((len(rows), num_columns, 2), dtype=np.int64)
+    for y, row in enumerate(rows):
+        for x, cell in enumerate(row):
+            sizes[y, x] = (0, 0) if cell is None else cell.shape[:2]
+    heights, widths = sizes[..., 0].max(1), sizes[..., 1].max(0)
+    font_size = int(np.clip(widths.max() // 22, 11, 22))
+    line = font_size * 3 // 2
+    above_row = line if row_titles else 0
+    lefts = gap + np.concatenate([[0], np.cumsum(widths + gap)])
+    tops = gap + (line if titles else 0) + above_row + np.concatenate([[0], np.cumsum(heights + gap + above_row)])
+    canvas = Image.new('RGB', (int(lefts[-1]), int(tops[-1] - above_row)), _PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for x, title in enumerate(titles):
+        _write(pen, (int(lefts[x]), gap), title, font_size, int(widths[x]), _INK)
+    for y, row in enumerate(rows):
+        if row_titles:
+            room = int(lefts[-1]) - 2 * gap
+            _write(pen, (gap, int(tops[y]) - line), row_titles[y], font_size - 1, room, _FAINT_INK)
+        for x, cell in enumerate(row):
+            if cell is not None:
+                canvas.paste(Image.fromarray(np.ascontiguousarray(cell)), (int(lefts[x]), int(tops[y])))
+    return np.array(canvas)
+
+
+def legend(names: Sequence[str], colors: np.ndarray | Sequence, width: int) -> np.ndarray:
+    """Names behind swatches of their colours, in as many lines as a picture of that width needs.
+
+    Args:
+        names: n names.
+        colors: (n, 3) RGB.
+        width: Width of the picture in pixels.
+
+    Returns:
+        numpy.ndarray: A picture (H, width, 3).
+    """
+    font_size = int(np.clip(width // 80, 11, 18))
+    line, margin = font_size * 7 // 4, 8
+    places, x, y = [], margin, 0
+    for name in names:
+        entry = int(line + _font(font_size).getlength(name) + font_size)
+        if x > margin and x + entry > width:
+            x, y = margin, y + line
+        places.append((x, y))
+        x += entry
+    canvas = Image.new('RGB', (width, y + line + margin), _PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for name, color, (x, y) in zip(names, colors, places):
+        swatch = tuple(int(c) for c in color)
+        pen.rectangle((x, y + 2, x + font_size, y + 2 + font_size), fill=swatch, outline=_FAINT_INK)
+        _write(pen, (x + font_size + 5, y), name, font_size, width, _INK)
+    return np.array(canvas)
+
+
+def stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures one below the other on white paper."""
+    width = max(picture.shape[1] for picture in pictures)
+    widened = [
+        np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255) for picture in pictures
+    ]
+    return np.concatenate(widened)
+
+
+@lru_cache(maxsize=32)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), size)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, room: int, ink: tuple[int, int, int]
+) -> None:
+    """Write one line, shortened in the middle to what fits into ``room`` pixels."""
+    text = text.encode('utf-8', 'replace').decode().replace('\n', ' ')
+    font, keep = _font(size), len(text)
+    shown = text
+    while keep > 1 and font.getlength(shown) > room:
+        keep -= 1
+        shown = f'{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}'
+    pen.text(place, shown, font=font, fill=ink)

@@ -1,0 +1,206 @@
+"""Hooks that draw: harmless to training, and right about what they draw."""
+
+import random
+from copy import deepcopy
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmengine.visualization import Visualizer
+from mmseg.structures import SegDataSample
+
+import mmvice.datasets
+import mmvice.engine
+import mmvice.models  # noqa: F401
+from mmvice.engine.hooks import EmbeddingVisualizationHook, ProbeVisualizationHook
+from mmvice.engine.hooks.embedding_visualization_hook import undisturbed
+
+CONFIG = dict(
+    default_scope='mmvice',
+    randomness=dict(seed=0),
+    model=dict(
+        type='ViCE',
+        backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN')),
+        decoder=dict(type='LightFPN', in_channels=[8, 16, 32, 64], embed_dims=8),
+        head=dict(type='DenseSwAVHead', num_concepts=6, queue_length=16),
+        data_preprocessor=dict(type='ViCEDataPreprocessor', mean=[128.0] * 3, std=[64.0] * 3, bgr_to_rgb=True),
+    ),
+    train_dataloader=dict(
+        batch_size=2,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='SyntheticScenesDataset',
+            num_scenes=8,
+            size=(48, 64),
+            pipeline=[
+                dict(type='SuperpixelGrid', region_size=8),
+                dict(type='ContextualViewCrop', num_views=2, view_size=32),
+                dict(type='SuperpixelMask'),
+                dict(type='MutualRegions'),
+                dict(type='PackViCEInputs'),
+            ],
+        ),
+    ),
+    optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+    train_cfg=dict(by_epoch=False, max_iters=3),
+    visualizer=dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
+    default_hooks=dict(checkpoint=None, visualization=dict(type='ProbeVisualizationHook')),
+    log_level='WARNING',
+)
+
+
+def train(folder: Path, hooks: list[dict], **changes) -> Runner:
+    cfg = Config(deepcopy({**CONFIG, **changes}))
+    cfg.work_dir, cfg.custom_hooks, cfg.experiment_name = str(folder), hooks, f'{folder.parent.name}-{folder.name}'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def pictures(folder: Path) -> dict[str, np.ndarray]:
+    return {path.name: cv2.imread(str(path)) for path in folder.rglob('vis_image/*.png')}
+
+
+def test_drawing_changes_no_bit_of_training_and_goes_to_the_backends(tmp_path):
+    with_hook = train(tmp_path / 'with', [dict(type='EmbeddingVisualizationHook', interval=1, num_images=3)])
+    without = train(tmp_path / 'without', [])
+    expected = without.model.state_dict()
+    assert expected['head.progress'][0] == 3
+    for key, value in with_hook.model.state_dict().items():
+        assert torch.equal(value, expected[key]), key
+    assert with_hook.model.training
+    assert torch.equal(torch.rand(1, generator=torch.Generator().set_state(torch.get_rng_state())), torch.rand(1))
+    drawn = pictures(tmp_path / 'with')
+    assert set(drawn) == {f'{name}_{step}.png' for name in ('views', 'embeddings') for step in (1, 2, 3)}
+    assert not pictures(tmp_path / 'without')
+    # three images from two batches; the first picture has the two of the first batch
+    assert drawn['embeddings_3.png'].shape == drawn['embeddings_2.png'].shape
+    assert len(drawn['embeddings_2.png']) > 1.3 * len(drawn['embeddings_1.png'])
+
+
+def test_fixed_images_are_embedded_at_their_own_sizes(tmp_path):
+    files = []
+    for number, size in enumerate([(40, 50), (300, 200)]):
+        files.append(str(tmp_path / f'{number}.png'))
+        cv2.imwrite(files[-1], np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8))
+    hook = dict(type='EmbeddingVisualizationHook', interval=2, images=files, size=150)
+    runner = train(tmp_path / 'run', [hook])
+    own = next(hook for hook in runner.hooks if isinstance(hook, EmbeddingVisualizationHook))
+    assert [image.shape[:2] for image in own.images] == [(40, 50), (150, 100)]
+    assert set(pictures(tmp_path / 'run')) == {'views_2.png', 'embeddings_2.png'}
+
+
+def test_missing_fixed_images_are_named_before_training(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'gone\.png'):
+        train(tmp_path, [dict(type='EmbeddingVisualizationHook', images=['gone.png'])])
+
+
+def test_models_without_concepts_are_refused():
+    runner = SimpleNamespace(model=torch.nn.Linear(2, 2))
+    with pytest.raises(TypeError, match='custom_hooks'):
+        EmbeddingVisualizationHook().before_train(runner)
+    with pytest.raises(ValueError, match='positive'):
+        EmbeddingVisualizationHook(interval=0)
+
+
+def test_undisturbed_restores_modes_and_random_states_after_an_error():
+    model = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.BatchNorm1d(2))
+    model[0].eval()
+    torch.manual_seed(0), random.seed(0), np.random.seed(0)
+    expected = torch.rand(1), random.random(), np.random.rand()
+    torch.manual_seed(0), random.seed(0), np.random.seed(0)
+    with pytest.raises(KeyError), undisturbed(model):
+        assert not any(module.training for module in model.modules())
+        torch.rand(3), random.random(), np.random.rand()
+        raise KeyError
+    assert [module.training for module in model.modules()] == [True, False, True]
+    assert (torch.rand(1), random.random(), np.random.rand()) == expected
+
+
+@pytest.fixture
+def visualizer(tmp_path, monkeypatch) -> list[dict]:
+    """What is added to the current visualizer."""
+    init_default_scope('mmvice')
+    current = Visualizer.get_instance(f'visualizer-{tmp_path.name}')
+    calls = []
+    monkeypatch.setattr(
+        current,
+        'add_datasample',
+        lambda name, image, **rest: calls.append(dict(name=name, image=image, **rest)),
+        raising=False,
+    )
+    return calls
+
+
+def prediction(path: str, size: tuple[int, int]) -> SegDataSample:
+    sample = SegDataSample(metainfo=dict(img_path=path, ori_shape=size))
+    sample.pred_sem_seg = PixelData(data=torch.zeros(1, *size, dtype=torch.int64))
+    return sample
+
+
+def test_images_that_are_no_files_come_from_the_batch_at_the_size_of_the_prediction(visualizer):
+    bgr = np.random.default_rng(0).integers(0, 255, (2, 6, 8, 3), dtype=np.uint8)
+    batch = dict(inputs=list(torch.from_numpy(bgr).permute(0, 3, 1, 2)))
+    batch['data_samples'] = outputs = [prediction('synthetic/a.png', (6, 8)), prediction('synthetic/b.png', (12, 16))]
+    hook = ProbeVisualizationHook(draw=True)
+    hook.after_test_iter(None, 0, batch, outputs)
+    assert [call['name'] for call in visualizer] == ['test_a.png', 'test_b.png']
+    assert [call['step'] for call in visualizer] == [1, 2]
+    np.testing.assert_array_equal(visualizer[0]['image'], bgr[0, ..., ::-1])
+    assert visualizer[1]['image'].shape == (12, 16, 3)
+
+
+def test_test_time_augmentation_shows_an_unflipped_image(visualizer):
+    plain = torch.arange(24, dtype=torch.uint8).reshape(3, 2, 4)
+    flipped, straight = prediction('synthetic/a.png', (2, 4)), prediction('synthetic/a.png', (2, 4))
+    flipped.set_metainfo(dict(flip=True))
+    batch = dict(inputs=[[plain.flip(2)], [plain]], data_samples=[[flipped], [straight]])
+    ProbeVisualizationHook(draw=True).after_test_iter(None, 0, batch, [straight])
+    np.testing.assert_array_equal(visualizer[0]['image'], plain.permute(1, 2, 0).numpy()[..., ::-1])
+
+
+def test_files_are_read_and_validation_keeps_to_the_interval(visualizer, tmp_path):
+    bgr = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), bgr)
+    outputs = [prediction(str(tmp_path / 'a.png'), (6, 8))]
+    hook = ProbeVisualizationHook(draw=True, interval=2)
+    for batch_idx in range(4):
+        hook.after_val_iter(SimpleNamespace(iter=10), batch_idx, {}, outputs)
+    assert [call['step'] for call in visualizer] == [10, 12]
+    np.testing.assert_array_equal(visualizer[0]['image'], bgr[..., ::-1])
+
+
+@pytest.mark.filterwarnings('error')
+def test_nothing_is_drawn_or_said_by_default(visualizer):
+    hook = ProbeVisualizationHook()
+    hook.after_val_iter(None, 0, None, None)
+    hook.after_test_iter(None, 0, None, None)
+    assert not visualizer
+
+
+def test_image_truth_and_prediction_are_drawn_for_rendered_scenes(tmp_path):
+    """The whole way of ``--show-dir``: a test loop over SyntheticScenesDataset."""
+    cfg = Config(deepcopy({key: CONFIG[key] for key in ('default_scope', 'visualizer', 'log_level')}))
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), f'show-{tmp_path.name}'
+    embedder = {key: CONFIG['model'][key] for key in ('backbone', 'decoder', 'data_preprocessor')}
+    cfg.model = dict(type='ProbeSegmentor', **embedder, decode_head=dict(type='LinearProbeHead', num_classes=7))
+    cfg.visualizer['save_dir'] = str(tmp_path / 'shown')
+    cfg.default_hooks = dict(visualization=dict(type='ProbeVisualizationHook', draw=True))
+    pipeline = [dict(type='PackSegInputs')]
+    cfg.test_dataloader = dict(
+        batch_size=2,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(type='SyntheticScenesDataset', num_scenes=3, size=(48, 64), pipeline=pipeline),
+    )
+    cfg.test_cfg, cfg.test_evaluator = dict(type='TestLoop'), dict(type='IoUMetric', iou_metrics=['mIoU'])
+    Runner.from_cfg(cfg).test()
+    drawn = pictures(tmp_path)
+    assert len(drawn) == 3
+    assert {picture.shape for picture in drawn.values()} == {(48, 3 * 64, 3)}
