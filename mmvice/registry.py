@@ -19,7 +19,7 @@ DATA_SAMPLERS = _child(mmseg.DATA_SAMPLERS, 'mmvice.datasets')
 TRANSFORMS = _child(mmseg.TRANSFORMS, 'mmseg.datasets.transforms', 'mmvice.datasets.transforms')
 
 MODELS = _child(mmseg.MODELS, 'mmseg.models', 'mmvice.models')
-MODEL_WRAPPERS = _child(mmseg.MODEL_WRAPPERS, 'mmseg.models', 'mmvice.models')
+MODEL_WRAPPERS = _child(mmseg.MODEL_WRAPPERS, 'mmseg.models')
 WEIGHT_INITIALIZERS = _child(mmseg.WEIGHT_INITIALIZERS, 'mmseg.models')
 TASK_UTILS = _child(mmseg.TASK_UTILS, 'mmseg.models')
 

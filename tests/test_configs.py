@@ -153,7 +153,7 @@ def test_ablations_of_tables_2_and_5_are_config_changes(change, camvid, tmp_path
     cfg = shrink(Config.fromfile(ROOT / 'vice' / 'vice_r18_light-fpn_adamw-2k_camvid-64x64.py'), camvid, tmp_path)
     options = {key: value for key, value in ABLATIONS[change].items() if not isinstance(value, dict)}
     cfg.merge_from_dict(options)
-    for key, value in ABLATIONS[change].items():
+    for value in ABLATIONS[change].values():
         if isinstance(value, dict):
             cfg.train_dataloader.dataset.pipeline[2] = value
     cfg.model.backbone.base_channels, cfg.model.decoder.in_channels = 8, [8, 16, 32, 64]

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
-from mmvice.registry import MODEL_WRAPPERS
 
-
+# In MMEngine's own registry: its Runner looks a wrapper up there, outside the default scope.
 @MODEL_WRAPPERS.register_module()
 class FrozenModelWrapper(nn.Module):
     """Hands everything to its model. DistributedDataParallel refuses a model without trainable parameters.
