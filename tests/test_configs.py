@@ -15,7 +15,7 @@ from mmvice.registry import DATASETS, MODELS
 from mmvice.structures import EmbeddingMap
 
 ROOT = Path(__file__).parents[1] / 'configs'
-PRETRAIN = sorted((ROOT / 'vice').glob('*.py'))
+PRETRAIN = sorted([*(ROOT / 'vice').glob('*.py'), *(ROOT / 'ablation').glob('*.py')])
 PROBES = sorted([*(ROOT / 'linear_probe').glob('*.py'), *(ROOT / 'cluster_probe').glob('*.py')])
 EMBEDDERS = sorted(path for path in (ROOT / '_base_' / 'models').glob('*.py') if path.stem != 'embedder')
 

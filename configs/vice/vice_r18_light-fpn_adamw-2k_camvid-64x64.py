@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/r18_light-fpn.py',
     '../_base_/datasets/camvid_views_64.py',
     '../_base_/schedules/adamw.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pretrain_runtime.py',
 ]
 model = dict(
     type='ViCE',

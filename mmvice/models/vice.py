@@ -1,7 +1,9 @@
 """ViCE: learning visual concept embeddings from views that share regions."""
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig
@@ -75,6 +77,15 @@ class ViCE(EmbedderMixin, BaseModel):
         num_regions = [sample.num_regions for sample in data_samples]
         return self.head.loss(embeddings, regions.flatten(0, 1), num_regions, num_views=regions.shape[1])
 
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One optimizer step, after which the concepts are put back on the unit sphere.
+
+        In distributed training MMEngine's wrapper steps by itself, and the next loss puts them back.
+        """
+        log_vars = super().train_step(data, optim_wrapper)
+        self.head.normalize_concepts()
+        return log_vars
+
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
         """Cut images into the learned concepts: every pixel gets the index of its nearest concept.
@@ -86,7 +97,7 @@ class ViCE(EmbedderMixin, BaseModel):
         Returns:
             list: B samples; ``pred_sem_seg.data`` is int64 (1, H, W) in 0..K-1.
         """
-        concepts = self.embed(inputs).argmax(self.head.concepts)
+        concepts = self.embed(inputs).argmax(F.normalize(self.head.concepts, dim=1))
         data_samples = [SegDataSample() for _ in concepts] if data_samples is None else data_samples
         for sample, concept in zip(data_samples, concepts):
             sample.set_data(dict(pred_sem_seg=PixelData(data=concept.unsqueeze(0))))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
@@ -108,3 +109,12 @@ def test_bad_use_is_named():
         MODELS.build(PREPROCESSOR)(dict(inputs=[views, views[:1]], data_samples=[sample, sample]))
     with pytest.raises(ValueError, match='built for 4'):
         MODELS.build(DECODER)([torch.zeros(1, 8, 4, 4)])
+
+
+def test_concepts_are_on_the_sphere_after_every_step():
+    model = build()
+    optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=5.0))
+    before = model.head.concepts.detach().clone()
+    model.train_step(batch(), optim_wrapper)
+    assert (model.head.concepts - before).abs().max() > 1e-3
+    torch.testing.assert_close(model.head.concepts.norm(dim=1), torch.ones(4))

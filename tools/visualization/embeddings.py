@@ -200,9 +200,11 @@ def resize_of(cfg: Config) -> int | None:
     """Longer side of the images that a config tests on, or pretrains on; None where it does not resize."""
     for name in ('test_dataloader', 'train_dataloader'):
         for transform in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
-            if str(transform.get('type')).rpartition('.')[2] == 'Resize' and transform.get('scale'):
-                scale = transform['scale']
+            kind, scale = str(transform.get('type')).rpartition('.')[2], transform.get('scale')
+            if kind == 'Resize' and scale:
                 return scale if isinstance(scale, int) else max(scale)
+            if kind == 'ResizeShortestEdge':
+                return round(4 / 3 * (scale if isinstance(scale, int) else min(scale)))  # the usual shape of images
     return None
 
 
