@@ -62,7 +62,7 @@ def shrink(cfg, camvid, work_dir):
         for step in loader.dataset.pipeline:
             if step.type == 'ContextualViewCrop':
                 step.update(view_size=64, num_views=2)
-            elif step.type == 'CenterCrop':
+            elif step.type in ('CenterCrop', 'RandomCrop'):
                 step.crop_size = (96, 96)
             elif step.type == 'ResizeShortestEdge':
                 step.scale = 96

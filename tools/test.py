@@ -14,6 +14,8 @@ from mmvice.apis import (
     checkpoint_location,
     load_config,
     print_metrics,
+    require_fitting_weights,
+    require_test,
     save_predictions,
     show_predictions,
     use_tta,
@@ -39,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Test."""
     args = parse_args(argv)
     cfg = load_config(args)
+    require_test(cfg)
     cfg.load_from = args.checkpoint
+    require_fitting_weights(cfg)
     if args.show or args.show_dir is not None:
         show_predictions(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:

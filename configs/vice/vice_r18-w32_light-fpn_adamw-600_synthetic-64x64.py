@@ -3,7 +3,7 @@ _base_ = [
     '../_base_/models/r18_light-fpn.py',
     '../_base_/datasets/synthetic_views_64.py',
     '../_base_/schedules/adamw.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pretrain_runtime.py',
 ]
 model = dict(
     type='ViCE',
@@ -16,4 +16,4 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=60, end=600),
 ]
 train_cfg = dict(max_iters=600)
-default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=200))
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100))

@@ -111,6 +111,7 @@ def use_resume(cfg: Config, load_from: str | None) -> None:
     cfg.resume = latest is not None
     if cfg.resume:
         cfg.load_from = latest
+        require_fitting_weights(cfg)
     else:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts afresh.', logger='current')
 
@@ -133,6 +134,25 @@ def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: f
         hook.wait_time = wait_time
     if show_dir is not None:
         cfg.visualizer.save_dir = show_dir
+
+
+def require_fitting_weights(cfg: Config) -> None:
+    """Have the Runner refuse a checkpoint whose weights are not those of the model, instead of warning."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FittingWeightsHook')]
+
+
+def require_test(cfg: Config) -> None:
+    """Check that a config has something to measure.
+
+    Raises:
+        ValueError: It has not; pretraining configs are like that.
+    """
+    missing = [name for name in ('test_dataloader', 'test_cfg', 'test_evaluator') if cfg.get(name) is None]
+    if missing:
+        raise ValueError(
+            f'{cfg.filename} has no {", ".join(missing)}, so there is nothing to test. A pretrained model is measured '
+            'by a probe: train a config of configs/linear_probe or configs/cluster_probe on it, and test that.'
+        )
 
 
 def save_predictions(cfg: Config, folder: str) -> None:

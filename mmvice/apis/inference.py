@@ -1,7 +1,6 @@
 """Trained models on single images."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,7 @@ from mmseg.structures import SegDataSample
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.checkpoint import load_checkpoint_file
+from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file
 
 
 def init_model(
@@ -120,24 +119,12 @@ def _load_strictly(model: BaseModel, path: str | Path) -> dict:
     """Load every weight, and return the dataset's meta information that the checkpoint holds."""
     checkpoint = load_checkpoint_file(path)
     given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    own = model.state_dict()
-    problems = [f'missing: {key}' for key in own if key not in given]
-    problems += [f'unexpected: {key}' for key in given if key not in own]
-    problems += [
-        f'{key}: {tuple(given[key].shape)} in the checkpoint, {tuple(own[key].shape)} in the model'
-        for key in own
-        if key in given and given[key].shape != own[key].shape
-    ]
-    if problems:
+    differences = differing_weights(model.state_dict(), given)
+    if differences:
         raise ValueError(
-            f'{path} does not fit this config ({type(model).__name__}); give the config it was trained with:\n  '
-            + _shortened(problems)
+            f'{path} does not fit this config ({type(model).__name__}); '
+            f'give the config it was trained with:\n  {differences}'
         )
     model.load_state_dict(given)
     print_log(f'Loaded {type(model).__name__} from {path}', logger='current', level=logging.INFO)
     return dict(checkpoint.get('meta', {}).get('dataset_meta') or {})
-
-
-def _shortened(lines: Sequence[str], most: int = 10) -> str:
-    rest = [f'and {len(lines) - most} more'] if len(lines) > most else []
-    return '\n  '.join([*lines[:most], *rest])

@@ -2,8 +2,14 @@
 
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
-from .hooks import EmbeddingVisualizationHook, ProbeVisualizationHook
+from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, ProbeVisualizationHook
 from .loops import ClusterFitLoop
 from .optim_wrappers import BFloat16OptimWrapper
 
-__all__ = ['BFloat16OptimWrapper', 'ClusterFitLoop', 'EmbeddingVisualizationHook', 'ProbeVisualizationHook']
+__all__ = [
+    'BFloat16OptimWrapper',
+    'ClusterFitLoop',
+    'EmbeddingVisualizationHook',
+    'FittingWeightsHook',
+    'ProbeVisualizationHook',
+]

@@ -6,7 +6,7 @@ a file it unpickles the file all the same. Here a refusal stays one.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from torch import Tensor
 
 STATISTICS = ('min', 'max', 'mean', 'current')
 
@@ -100,3 +101,25 @@ def register_safe_checkpoint_loading() -> None:
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+
+
+def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 10) -> str:
+    """Say in which weights a checkpoint differs from a model, in name or shape.
+
+    Args:
+        own: State dict of the model.
+        given: State dict of the checkpoint.
+        most: Differences that are spelled out; the rest is counted.
+
+    Returns:
+        str: A line for each difference; empty if every weight fits.
+    """
+    lines = [f'missing: {key}' for key in own if key not in given]
+    lines += [f'unexpected: {key}' for key in given if key not in own]
+    lines += [
+        f'{key}: {tuple(given[key].shape)} in the checkpoint, {tuple(value.shape)} in the model'
+        for key, value in own.items()
+        if key in given and given[key].shape != value.shape
+    ]
+    rest = [f'and {len(lines) - most} more'] if len(lines) > most else []
+    return '\n  '.join([*lines[:most], *rest])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torchvision
 from mmengine.optim import OptimWrapper
 
 from mmvice.registry import MODELS
@@ -118,3 +119,21 @@ def test_concepts_are_on_the_sphere_after_every_step():
     model.train_step(batch(), optim_wrapper)
     assert (model.head.concepts - before).abs().max() > 1e-3
     torch.testing.assert_close(model.head.concepts.norm(dim=1), torch.ones(4))
+
+
+def test_imagenet_weights_in_torchvisions_format_reach_the_backbone(tmp_path):
+    weights = torchvision.models.resnet18(weights=None).state_dict()
+    torch.save(weights, tmp_path / 'resnet18.pth')
+    config = dict(
+        type='mmvice.ViCE',
+        backbone=dict(
+            type='mmseg.ResNet', depth=18, init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'resnet18.pth'))
+        ),
+        decoder=dict(type='mmvice.LightFPN', in_channels=[64, 128, 256, 512], embed_dims=6),
+        head=dict(type='mmvice.DenseSwAVHead', num_concepts=4),
+    )
+    model = MODELS.build(config)
+    model.init_weights()
+    own = model.backbone.state_dict()
+    assert set(own) == {key for key in weights if not key.startswith('fc.')}
+    assert all(torch.equal(own[key], weights[key]) for key in own)

@@ -183,3 +183,17 @@ def test_two_processes_without_a_gpu(toy_config, tool, tmp_path, kind):
         assert load_checkpoint_file(tmp_path / 'work_dirs/toy/iter_4.pth')['meta']['iter'] == 4
         [log] = (tmp_path / 'work_dirs/toy').glob('*/*.log')
         assert 'Distributed launcher: pytorch' in log.read_text()
+
+
+def test_a_checkpoint_of_another_model_is_refused(tool, toy_config, tmp_path):
+    """MMEngine would warn and measure random weights."""
+    torch.save(dict(state_dict={'nothing': torch.zeros(1)}, meta={}), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match=r'does not fit the model of this config(?s:.*)unexpected: nothing'):
+        tool('test', toy_config, str(tmp_path / 'other.pth'))
+
+
+def test_a_config_without_a_test_is_told_where_to_go(tool, tmp_path):
+    config = Path(__file__).parents[2] / 'configs/vice/vice_r18-w32_light-fpn_adamw-600_synthetic-64x64.py'
+    (tmp_path / 'any.pth').touch()
+    with pytest.raises(ValueError, match='measured by a probe: train a config of configs/linear_probe'):
+        tool('test', config, str(tmp_path / 'any.pth'))

@@ -1,9 +1,10 @@
-# Labelled procedural street scenes for the probes; the held-out scenes come after the training scenes of all configs
+# Labelled procedural street scenes for the probes; the held-out scenes come after the training scenes of all configs.
+# Scenes are kept in memory once they are rendered, so that workers would cost more than they bring.
 dataset_type = 'SyntheticScenesDataset'
 train_dataloader = dict(
     batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
+    persistent_workers=False,
     sampler=dict(type='SeededInfiniteSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
@@ -15,8 +16,8 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
+    num_workers=0,
+    persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,

@@ -14,5 +14,5 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='SeededInfiniteSampler', shuffle=True),
-    dataset=dict(type='SyntheticScenesDataset', num_scenes=2000, seed=0, size=(96, 128), pipeline=train_pipeline),
+    dataset=dict(type='SyntheticScenesDataset', num_scenes=1000, seed=0, size=(96, 128), pipeline=train_pipeline),
 )

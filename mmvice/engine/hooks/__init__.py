@@ -1,6 +1,7 @@
 """Hooks of the Runner."""
 
 from .embedding_visualization_hook import EmbeddingVisualizationHook
+from .fitting_weights_hook import FittingWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
 
-__all__ = ['EmbeddingVisualizationHook', 'ProbeVisualizationHook']
+__all__ = ['EmbeddingVisualizationHook', 'FittingWeightsHook', 'ProbeVisualizationHook']

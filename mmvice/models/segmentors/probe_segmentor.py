@@ -11,7 +11,7 @@ from torch import Tensor
 from mmvice.models.embedder import EmbedderMixin, build_preprocessor
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.checkpoint import load_checkpoint_file
+from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file
 
 
 @MODELS.register_module()
@@ -126,25 +126,18 @@ def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:
     """
     weights = load_checkpoint_file(checkpoint)
     weights = weights.get('state_dict', weights)
-    parts, problems = {}, []
-    for name in ('backbone', 'decoder'):
-        module = getattr(model, name)
-        own = {f'{name}.{key}': value for key, value in module.state_dict().items()}
-        given = {key: value for key, value in weights.items() if key.startswith(f'{name}.')}
-        parts[name] = {key.removeprefix(f'{name}.'): value for key, value in given.items()}
-        problems += [f'missing: {key}' for key in own if key not in given]
-        problems += [f'unexpected: {key}' for key in given if key not in own]
-        problems += [
-            f'{key}: {tuple(given[key].shape)} in the checkpoint, {tuple(value.shape)} in the model'
-            for key, value in own.items()
-            if key in given and given[key].shape != value.shape
-        ]
-    if problems:
-        shown = '\n  '.join(problems[:10] + ([f'and {len(problems) - 10} more'] if len(problems) > 10 else []))
+    own, given = (
+        {key: value for key, value in state.items() if key.startswith(('backbone.', 'decoder.'))}
+        for state in (model.state_dict(), weights)
+    )
+    differences = differing_weights(own, given)
+    if differences:
         raise ValueError(
             f'{checkpoint} does not fit the backbone and decoder of this config; '
-            f'use the ones it was pretrained with:\n  {shown}'
+            f'use the ones it was pretrained with:\n  {differences}'
         )
-    for name, part in parts.items():
+    for name in ('backbone', 'decoder'):
+        prefix = f'{name}.'
+        part = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
         getattr(model, name).load_state_dict(part)
     print_log(f'Loaded backbone and decoder from {checkpoint}', logger='current', level=logging.INFO)

@@ -1,0 +1,3 @@
+# The baseline: the same probe on an embedder that has learned nothing
+_base_ = './vice_r18_light-fpn_cluster-256_camvid-320.py'
+model = dict(embedder_checkpoint=None)

@@ -1,0 +1,23 @@
+_base_ = [
+    '../_base_/models/r18_light-fpn.py',
+    '../_base_/datasets/camvid_320.py',
+    '../_base_/schedules/cluster_probe.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='ProbeSegmentor',
+    embedder_checkpoint='work_dirs/vice_r18_light-fpn_lars-10k_camvid-256x256/iter_10000.pth',
+    decode_head=dict(type='ClusterProbeHead', num_classes=11, num_clusters=256),
+)
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='ResizeShortestEdge', scale=320, max_size=100_000),
+            dict(type='PackSegInputs'),
+        ]
+    ),
+)
+default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))
