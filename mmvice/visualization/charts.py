@@ -67,8 +67,8 @@ def line_chart(
         y = y_of(reference[0])
         parts.append(f'<line class="reference" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         place = y + 13 if y < _TOP + 16 else y - 5
-        text = f'{reference[1]} = {reference[0]:.3g}'
-        parts.append(f'<text class="tick" x="{_WIDTH - _RIGHT}" y="{place:.1f}" text-anchor="end">{escape(text)}</text>')
+        text = escape(f'{reference[1]} = {reference[0]:.3g}')
+        parts.append(f'<text class="tick" x="{_WIDTH - _RIGHT}" y="{place:.1f}" text-anchor="end">{text}</text>')
     for piece in _finite_pieces(xs, ys):
         points = ' '.join(f'{x_of(x):.1f},{y_of(y):.1f}' for x, y in piece)
         parts.append(f'<polyline class="curve" points="{points}"/>')

@@ -1,5 +1,7 @@
 """Clusters of frozen embeddings, each standing for one class."""
 
+import warnings
+
 import numpy as np
 import torch
 from mmengine.model import BaseModule
@@ -9,6 +11,9 @@ from torch import Tensor
 
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
+
+# Exact and the fastest of its kind since torch 1.12; torch still calls its interface beta.
+warnings.filterwarnings('ignore', message=r'index_reduce\(\) is in beta')
 
 _NO_CLUSTER = -2.0  # below the score of any cluster: z.c - |c|^2 / 2 >= -1.5 inside the unit ball
 
