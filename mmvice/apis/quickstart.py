@@ -36,9 +36,9 @@ from .inference import embed_image, init_model
 
 PRETRAINING = 'vice/vice_r18-w32_light-fpn_adamw-600_synthetic-64x64.py'
 PROBES = {
-    ('vice', 'linear'): 'linear_probe/vice_r18-w32_light-fpn_linear-300_synthetic-96x128.py',
+    ('vice', 'linear'): 'linear_probe/vice_r18-w32_light-fpn_linear-64-300_synthetic-96x128.py',
     ('vice', 'cluster'): 'cluster_probe/vice_r18-w32_light-fpn_cluster-64_synthetic-96x128.py',
-    ('random_init', 'linear'): 'linear_probe/random-init_r18-w32_light-fpn_linear-300_synthetic-96x128.py',
+    ('random_init', 'linear'): 'linear_probe/random-init_r18-w32_light-fpn_linear-64-300_synthetic-96x128.py',
     ('random_init', 'cluster'): 'cluster_probe/random-init_r18-w32_light-fpn_cluster-64_synthetic-96x128.py',
 }
 INITIAL = 'initial.pth'
@@ -444,9 +444,9 @@ def commands(checkpoint: Path) -> list[tuple[str, str]]:
         (
             'Pretrain and probe on CamVid (in data/camvid)',
             'python tools/train.py configs/vice/vice_r18_light-fpn_adamw-2k_camvid-64x64.py\n'
-            'python tools/train.py configs/linear_probe/vice_r18_light-fpn_linear-1k_camvid-96x128.py\n'
-            'bash tools/test.sh configs/linear_probe/vice_r18_light-fpn_linear-1k_camvid-96x128.py \\\n'
-            '    work_dirs/vice_r18_light-fpn_linear-1k_camvid-96x128/iter_1000.pth',
+            'python tools/train.py configs/linear_probe/vice_r18_light-fpn_linear-64-1k_camvid-96x128.py\n'
+            'bash tools/test.sh configs/linear_probe/vice_r18_light-fpn_linear-64-1k_camvid-96x128.py \\\n'
+            '    work_dirs/vice_r18_light-fpn_linear-64-1k_camvid-96x128/iter_1000.pth',
         ),
         ('Look at the views that a config makes', f'python tools/visualization/browse_views.py configs/{PRETRAINING}'),
     ]

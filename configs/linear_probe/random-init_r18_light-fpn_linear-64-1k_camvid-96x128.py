@@ -1,3 +1,3 @@
 # The baseline: the same probe on an embedder that has learned nothing
-_base_ = './vice_r18-w32_light-fpn_linear-300_synthetic-96x128.py'
+_base_ = './vice_r18_light-fpn_linear-64-1k_camvid-96x128.py'
 model = dict(embedder_checkpoint=None)

@@ -8,7 +8,7 @@ model = dict(
     type='ProbeSegmentor',
     embedder_checkpoint='work_dirs/vice_r18_light-fpn_adamw-2k_camvid-64x64/iter_2000.pth',
     decoder=dict(embed_dims=64),
-    decode_head=dict(type='LinearProbeHead', num_classes=11),
+    decode_head=dict(type='LinearProbeHead', num_classes=11, num_filters=64),
 )
 # 12k steps of SGD buy little more on 367 small images than 1k steps of AdamW
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
