@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmvice.apis import build_runner
 from mmvice.utils.checkpoint import load_checkpoint_file
 
-CONFIG = Path(__file__).parents[1] / 'configs' / 'vice' / 'vice_r18-w32_light-fpn_adamw-600_synthetic-64x64.py'
+CONFIG = Path(__file__).parents[1] / 'configs' / 'vice' / 'vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
 
 
 def run(work_dir, stop, num_workers=0, resume=False, total=6, seed=0):

@@ -29,7 +29,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', type=checkpoint_location, help='checkpoint file')
     parser.add_argument('--out', metavar='DIR', help='folder to write predictions to, as PNG files of class indices')
     parser.add_argument('--show', action='store_true', help='show painted predictions on the screen')
-    parser.add_argument('--show-dir', metavar='DIR', help='write painted predictions to <work folder>/<time>/DIR')
+    parser.add_argument('--show-dir', metavar='DIR', help='write painted predictions to DIR/vis_data/vis_image')
     parser.add_argument(
         '--wait-time', type=float, default=2, metavar='SECONDS', help='how long --show shows an image (default: 2)'
     )

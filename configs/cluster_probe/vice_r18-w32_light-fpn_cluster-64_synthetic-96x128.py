@@ -6,7 +6,7 @@ _base_ = [
 ]
 model = dict(
     type='ProbeSegmentor',
-    embedder_checkpoint='work_dirs/vice_r18-w32_light-fpn_adamw-600_synthetic-64x64/iter_600.pth',
+    embedder_checkpoint='work_dirs/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64/iter_400.pth',
     backbone=dict(base_channels=32),
     decoder=dict(in_channels=[32, 64, 128, 256], embed_dims=64),
     decode_head=dict(type='ClusterProbeHead', num_classes=8, num_clusters=64),

@@ -34,11 +34,11 @@ from mmvice.visualization.report import Curves, ReportContent, Scene, Verdict, j
 from .cli import build_runner, use_resume
 from .inference import embed_image, init_model
 
-PRETRAINING = 'vice/vice_r18-w32_light-fpn_adamw-600_synthetic-64x64.py'
+PRETRAINING = 'vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
 PROBES = {
-    ('vice', 'linear'): 'linear_probe/vice_r18-w32_light-fpn_linear-64-300_synthetic-96x128.py',
+    ('vice', 'linear'): 'linear_probe/vice_r18-w32_light-fpn_linear-64-200_synthetic-96x128.py',
     ('vice', 'cluster'): 'cluster_probe/vice_r18-w32_light-fpn_cluster-64_synthetic-96x128.py',
-    ('random_init', 'linear'): 'linear_probe/random-init_r18-w32_light-fpn_linear-64-300_synthetic-96x128.py',
+    ('random_init', 'linear'): 'linear_probe/random-init_r18-w32_light-fpn_linear-64-200_synthetic-96x128.py',
     ('random_init', 'cluster'): 'cluster_probe/random-init_r18-w32_light-fpn_cluster-64_synthetic-96x128.py',
 }
 INITIAL = 'initial.pth'

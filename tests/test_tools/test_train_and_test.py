@@ -193,7 +193,7 @@ def test_a_checkpoint_of_another_model_is_refused(tool, toy_config, tmp_path):
 
 
 def test_a_config_without_a_test_is_told_where_to_go(tool, tmp_path):
-    config = Path(__file__).parents[2] / 'configs/vice/vice_r18-w32_light-fpn_adamw-600_synthetic-64x64.py'
+    config = Path(__file__).parents[2] / 'configs/vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
     (tmp_path / 'any.pth').touch()
     with pytest.raises(ValueError, match='measured by a probe: train a config of configs/linear_probe'):
         tool('test', config, str(tmp_path / 'any.pth'))

@@ -13,7 +13,7 @@ model = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=60),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=60, end=600),
+    dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=60, end=400),
 ]
-train_cfg = dict(max_iters=600)
+train_cfg = dict(max_iters=400)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100))
