@@ -19,7 +19,7 @@ DATA_SAMPLERS = _child(mmseg.DATA_SAMPLERS, 'mmvice.datasets')
 TRANSFORMS = _child(mmseg.TRANSFORMS, 'mmseg.datasets.transforms', 'mmvice.datasets.transforms')
 
 MODELS = _child(mmseg.MODELS, 'mmseg.models', 'mmvice.models')
-MODEL_WRAPPERS = _child(mmseg.MODEL_WRAPPERS, 'mmseg.models')
+MODEL_WRAPPERS = _child(mmseg.MODEL_WRAPPERS, 'mmseg.models', 'mmvice.models')
 WEIGHT_INITIALIZERS = _child(mmseg.WEIGHT_INITIALIZERS, 'mmseg.models')
 TASK_UTILS = _child(mmseg.TASK_UTILS, 'mmseg.models')
 
@@ -29,7 +29,7 @@ LOOPS = _child(mmseg.LOOPS, 'mmvice.engine')
 HOOKS = _child(mmseg.HOOKS, 'mmseg.engine.hooks', 'mmvice.engine')
 LOG_PROCESSORS = _child(mmseg.LOG_PROCESSORS)
 OPTIMIZERS = _child(mmseg.OPTIMIZERS, 'mmseg.engine.optimizers')
-OPTIM_WRAPPERS = _child(mmseg.OPTIM_WRAPPERS, 'mmseg.engine.optimizers')
+OPTIM_WRAPPERS = _child(mmseg.OPTIM_WRAPPERS, 'mmseg.engine.optimizers', 'mmvice.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(mmseg.OPTIM_WRAPPER_CONSTRUCTORS, 'mmseg.engine.optimizers')
 PARAM_SCHEDULERS = _child(mmseg.PARAM_SCHEDULERS)
 

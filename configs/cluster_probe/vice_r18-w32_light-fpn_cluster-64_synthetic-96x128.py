@@ -1,5 +1,5 @@
 _base_ = [
-    '../_base_/models/r18_light-fpn.py',
+    '../_base_/models/r18-w32_light-fpn.py',
     '../_base_/datasets/synthetic_96x128.py',
     '../_base_/schedules/cluster_probe.py',
     '../_base_/default_runtime.py',
@@ -7,8 +7,7 @@ _base_ = [
 model = dict(
     type='ProbeSegmentor',
     embedder_checkpoint='work_dirs/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64/iter_400.pth',
-    backbone=dict(base_channels=32),
-    decoder=dict(in_channels=[32, 64, 128, 256], embed_dims=64),
+    decoder=dict(embed_dims=64),
     decode_head=dict(type='ClusterProbeHead', num_classes=8, num_clusters=64),
 )
 train_dataloader = dict(

@@ -1,14 +1,13 @@
 # The quickstart: half-width ResNet-18 on procedural scenes, minutes on two CPU cores
 _base_ = [
-    '../_base_/models/r18_light-fpn.py',
+    '../_base_/models/r18-w32_light-fpn.py',
     '../_base_/datasets/synthetic_views_64.py',
     '../_base_/schedules/adamw.py',
     '../_base_/pretrain_runtime.py',
 ]
 model = dict(
     type='ViCE',
-    backbone=dict(base_channels=32),
-    decoder=dict(in_channels=[32, 64, 128, 256], embed_dims=64),
+    decoder=dict(embed_dims=64),
     head=dict(type='DenseSwAVHead', num_concepts=64, queue_length=1500, queue_start_iter=50, freeze_concepts_iters=50),
 )
 param_scheduler = [

@@ -56,6 +56,8 @@ class CamVidDataset(SeededItemMixin, BaseSegDataset):
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
+        if not self.data_prefix.get('img_path') or self.data_prefix['img_path'] == self.data_root:
+            raise ValueError(f"CamVid: data_prefix=dict(img_path='images/...', ...) must name the split; {LAYOUT}")
         folders = [self.data_prefix.get(key) for key in ('img_path', 'seg_map_path')]
         for folder in folders:
             if folder is not None and not osp.isdir(folder):

@@ -79,6 +79,11 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
 
     def _join_prefix(self) -> None:
         root = os.path.expanduser(self.data_root or '')
+        if 'img_path' not in self.data_prefix:
+            raise ValueError(
+                f"{type(self).__name__}: data_prefix must have the key 'img_path', a folder or a list of folders, "
+                f'got {dict(self.data_prefix)}'
+            )
         self.folders = [os.path.join(root, os.path.expanduser(p)) for p in _as_list(self.data_prefix['img_path'])]
         self.list_files = [os.path.join(root, os.path.expanduser(p)) for p in _as_list(self.ann_file) if p]
         if self.list_files and len(self.folders) > 1:
@@ -111,7 +116,14 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
 
         visited: set[tuple[int, int]] = set()
         for folder in self.folders:
-            folder = folder or os.curdir
+            if not folder:
+                raise ValueError(
+                    f"{type(self).__name__}: no images were named; give data_root, data_prefix['img_path'] or ann_file"
+                )
+            if os.path.isfile(folder.rstrip(os.sep)):
+                raise NotADirectoryError(
+                    f'{type(self).__name__}: {folder!r} is a file; give its folder, or a list of images as ann_file'
+                )
             if not os.path.isdir(folder):
                 raise FileNotFoundError(
                     f"{type(self).__name__}: no folder {folder!r}; check data_root and data_prefix['img_path']"

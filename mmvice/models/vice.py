@@ -1,7 +1,6 @@
 """ViCE: learning visual concept embeddings from views that share regions."""
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
@@ -73,6 +72,8 @@ class ViCE(EmbedderMixin, BaseModel):
             data_samples: N samples with ``regions`` (M, h, w) and ``num_regions``.
         """
         embeddings = self.embed(inputs)
+        if any('regions' not in sample for sample in data_samples):
+            raise ValueError('a sample has no regions: end the pipeline with MutualRegions and PackViCEInputs')
         regions = torch.stack([sample.regions for sample in data_samples])
         num_regions = [sample.num_regions for sample in data_samples]
         return self.head.loss(embeddings, regions.flatten(0, 1), num_regions, num_views=regions.shape[1])
@@ -80,7 +81,7 @@ class ViCE(EmbedderMixin, BaseModel):
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
         """One optimizer step, after which the concepts are put back on the unit sphere.
 
-        In distributed training MMEngine's wrapper steps by itself, and the next loss puts them back.
+        In distributed training MMEngine's wrapper steps by itself; the next loss, or saving, puts them back.
         """
         log_vars = super().train_step(data, optim_wrapper)
         self.head.normalize_concepts()
@@ -91,14 +92,18 @@ class ViCE(EmbedderMixin, BaseModel):
         """Cut images into the learned concepts: every pixel gets the index of its nearest concept.
 
         Args:
-            inputs: Images (B, 3, H, W).
+            inputs: Images (B, 3, H, W), not padded.
             data_samples: B samples that the result is written into, or None for new ones.
 
         Returns:
-            list: B samples; ``pred_sem_seg.data`` is int64 (1, H, W) in 0..K-1.
+            list: B samples; ``pred_sem_seg.data`` is int64 (1, h, w) in 0..K-1, at the sample's ``ori_shape`` if it has
+            one, else at the size of the input.
         """
-        concepts = self.embed(inputs).argmax(F.normalize(self.head.concepts, dim=1))
-        data_samples = [SegDataSample() for _ in concepts] if data_samples is None else data_samples
-        for sample, concept in zip(data_samples, concepts):
-            sample.set_data(dict(pred_sem_seg=PixelData(data=concept.unsqueeze(0))))
+        self.head.normalize_concepts()
+        embeddings = self.embed(inputs)
+        data_samples = [SegDataSample() for _ in range(len(embeddings))] if data_samples is None else data_samples
+        for b, sample in enumerate(data_samples):
+            size = sample.metainfo.get('ori_shape', embeddings.size)[:2]
+            concepts = EmbeddingMap(embeddings.features[b : b + 1], size).argmax(self.head.concepts)
+            sample.set_data(dict(pred_sem_seg=PixelData(data=concepts)))
         return data_samples

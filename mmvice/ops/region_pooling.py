@@ -34,8 +34,8 @@ def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
         Tensor: int64 (B, H, W) in 0..sum(num_regions)-1, -1 where ``regions`` is negative.
 
     Raises:
-        ValueError: If an id is not below its map's ``num_regions`` (checked on the CPU only: a look would hold up a
-        GPU).
+        ValueError: If an id is not below its map's ``num_regions`` (on the CPU; a GPU is not held up for
+            a look, and such pixels belong to no region there).
     """
     limits = torch.tensor(num_regions, dtype=torch.int64)
     offsets = (limits.cumsum(0) - limits).to(regions.device, non_blocking=True)
@@ -46,7 +46,8 @@ def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
                 f'regions[{b}] holds id {int(largest[b])}, but num_regions[{b}] is {int(limits[b])}: '
                 'ids must lie in 0..num_regions-1, with -1 for pixels of no region'
             )
-    return torch.where(regions < 0, -1, regions.long() + offsets[:, None, None])
+    outside = (regions < 0) | (regions >= limits.to(regions.device, non_blocking=True)[:, None, None])
+    return torch.where(outside, -1, regions.long() + offsets[:, None, None])
 
 
 def region_sums(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids: int, mean: bool) -> Tensor:

@@ -114,8 +114,9 @@ class EmbeddingMap:
         Returns:
             Tensor: (B, C, H, W) = ``weight @ unit vectors + bias``.
         """
-        if weight.ndim != 2 or weight.shape[1] != self.embed_dims:
-            raise ValueError(f'weight must be (C, {self.embed_dims}), got shape {tuple(weight.shape)}')
+        self._check_weight(weight)
+        if bias is not None and bias.shape != weight.shape[:1]:
+            raise ValueError(f'bias must be ({len(weight)},) like the rows of weight, got shape {tuple(bias.shape)}')
         with self._full_precision():
             projected = self._project_features(weight)
             projected = projected * self._inverse_norms().unsqueeze(1)
@@ -126,6 +127,7 @@ class EmbeddingMap:
 
         It needs no norm: all scores of a pixel share its length.
         """
+        self._check_weight(weight)
         with self._full_precision():
             return self._project_features(weight).argmax(1)
 
@@ -160,6 +162,10 @@ class EmbeddingMap:
             first = torch.einsum('byx,byxd->d', linear_y.T @ inverse @ linear_x, rows)
             second = gram_map_adjoint(quadratic_y.T @ inverse.square() @ quadratic_x, rows)
             return first / inverse.numel(), second / inverse.numel()
+
+    def _check_weight(self, weight: Tensor) -> None:
+        if weight.ndim != 2 or weight.shape[1] != self.embed_dims:
+            raise ValueError(f'weight must be (C, {self.embed_dims}), got shape {tuple(weight.shape)}')
 
     def _project_features(self, weight: Tensor) -> Tensor:
         projected = F.conv2d(self._precise(self.features), self._precise(weight)[:, :, None, None])

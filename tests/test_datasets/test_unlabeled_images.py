@@ -178,3 +178,14 @@ def test_subsets_lazy_loading_pickling_and_building(tmp_path):
     assert dataset.get_data_info(-1)['sample_idx'] == 5
     with pytest.raises(IndexError):
         dataset.get_data_info(6)
+
+
+def test_images_that_nobody_named_are_asked_for(tmp_path):
+    """Else the current directory would be scanned."""
+    with pytest.raises(ValueError, match='no images were named'):
+        UnlabeledImageDataset()
+    with pytest.raises(ValueError, match="must have the key 'img_path'"):
+        UnlabeledImageDataset(data_root=str(tmp_path), data_prefix=dict(img='sub'))
+    (tmp_path / 'list.txt').touch()
+    with pytest.raises(NotADirectoryError, match='is a file; give its folder, or a list of images as ann_file'):
+        UnlabeledImageDataset(data_root=str(tmp_path / 'list.txt'))

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,14 @@ def test_another_kind_of_model_is_refused(tmp_path):
 def test_two_processes_fit_one_probe(tmp_path):
     options = [f'{key}={value}'.replace(' ', '') for key, value in TINY.items()]
     command = ['bash', 'tools/dist_train.sh', str(CONFIG), '2', '--work-dir', str(tmp_path), '--cfg-options', *options]
-    env = {**os.environ, 'PORT': str(29600 + os.getpid() % 1000), 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+    env = {
+        **os.environ,
+        'PATH': path,
+        'PORT': str(29600 + os.getpid() % 1000),
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+    }
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert 'mIoU' in done.stdout + done.stderr

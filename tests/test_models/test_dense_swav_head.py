@@ -164,7 +164,7 @@ def test_diagnostics_tell_identical_embeddings_from_spread_ones():
 
 
 def test_collapse_and_a_stuck_loss_are_said_once_in_words(caplog):
-    head = DenseSwAVHead(6, 32, monitor_interval=10)
+    head = DenseSwAVHead(6, 32, monitor_interval=10, monitor_patience=200)
     with torch.no_grad():
         head.concepts.copy_(torch.eye(6)[:1].repeat(32, 1))  # all concepts alike: every guess is uniform
     e, regions = make_batch()
@@ -175,10 +175,58 @@ def test_collapse_and_a_stuck_loss_are_said_once_in_words(caplog):
     assert head.monitor.warned == {'collapse', 'stuck'}
 
 
+@pytest.mark.parametrize(
+    ('noise', 'points', 'expected'),
+    [(0.0, 1, {'collapse', 'stuck'}), (0.01, 1, {'collapse', 'stuck'}), (0.03, 1, {'stuck'}), (0.01, 2, {'collapse'})],
+)
+def test_states_near_collapse_are_told(noise, points, expected):
+    """Alike but for noise, or only two points: the optimal assignment hides both, scores and loss do not."""
+    torch.manual_seed(0)
+    head = DenseSwAVHead(16, 64, monitor_interval=10, monitor_patience=50)
+    centres = torch.nn.functional.normalize(torch.randn(points, 16), dim=1)
+    regions = torch.arange(64).reshape(1, 8, 8).repeat(2, 1, 1)
+    for _ in range(90):
+        features = centres[torch.randint(points, (2, 64))] + noise * torch.randn(2, 64, 16)
+        e = EmbeddingMap(features.transpose(1, 2).reshape(2, 16, 8, 8), (8, 8))
+        out = head.loss(e, regions, [64], 2)
+    assert expected <= head.monitor.warned
+    assert out['concepts_used'] <= 0.3
+
+
+def test_evaluation_leaves_the_state_alone():
+    head = DenseSwAVHead(6, 5, queue_length=10)
+    head.loss(*make_batch(0), NUM_REGIONS, NUM_VIEWS)
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    head.eval()
+    head.loss(*make_batch(1), NUM_REGIONS, NUM_VIEWS)
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+
+
+def test_losses_of_one_step_may_be_summed():
+    head = DenseSwAVHead(6, 5)
+    sum(head.loss(*make_batch(seed), NUM_REGIONS, NUM_VIEWS)['loss'] for seed in range(2)).backward()
+    assert head.concepts.grad.isfinite().all()
+
+
+def test_saved_concepts_have_unit_length():
+    head = DenseSwAVHead(6, 5)
+    optimizer = torch.optim.SGD(head.parameters(), lr=5.0)
+    head.loss(*make_batch(), NUM_REGIONS, NUM_VIEWS)['loss'].backward()
+    optimizer.step()
+    assert (head.concepts.norm(dim=1) - 1).abs().max() > 1e-4
+    saved = get_state_dict(head)['concepts']
+    torch.testing.assert_close(saved.norm(dim=1), torch.ones(5))
+    assert torch.equal(saved, head.concepts)
+
+
 def test_healthy_training_is_not_warned_about():
-    head = DenseSwAVHead(6, 5, monitor_interval=10)
-    for step in range(300):
-        head.loss(*make_batch(step), NUM_REGIONS, NUM_VIEWS)
+    head = DenseSwAVHead(6, 5, monitor_interval=10, monitor_patience=50)
+    regions = torch.arange(5).repeat_interleave(8).reshape(1, 5, 8).repeat(2, 1, 1)
+    for step in range(120):
+        torch.manual_seed(step)
+        features = head.concepts.detach()[regions].permute(0, 3, 1, 2)  # every region is at a concept, but for noise
+        out = head.loss(EmbeddingMap(features + 0.1 * torch.randn(2, 6, 5, 8), (5, 8)), regions, [5], 2)
+    assert out['concepts_used'] == 1
     assert not head.monitor.warned
 
 
@@ -192,3 +240,7 @@ def test_bad_arguments_are_named():
         DenseSwAVHead(reduction='mean')
     with pytest.raises(ValueError, match='temperature'):
         DenseSwAVHead(temperature=0)
+    with pytest.raises(ValueError, match='freeze_concepts_iters must be a whole number of at least 0, got -3'):
+        DenseSwAVHead(freeze_concepts_iters=-3)
+    with pytest.raises(ValueError, match='monitor_interval'):
+        DenseSwAVHead(monitor_interval=0)

@@ -70,6 +70,11 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_both_sides(checkpoint, t
         build(embedder_checkpoint=str(tmp_path / 'empty.pth')).init_weights()
 
 
+def test_other_test_modes_are_refused():
+    with pytest.raises(ValueError, match="mode must be 'whole'"):
+        build(test_cfg=dict(mode='slide', crop_size=(8, 8)))
+
+
 def test_a_head_of_another_size_is_refused():
     with pytest.raises(ValueError, match='decoder.embed_dims=6, but decode_head.in_channels=7'):
         MODELS.build(

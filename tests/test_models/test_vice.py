@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchvision
 from mmengine.optim import OptimWrapper
+from mmseg.structures import SegDataSample
 
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
@@ -87,6 +88,12 @@ def test_tensor_gives_the_map_and_predict_the_nearest_concept():
     literal = torch.einsum('kd,bdhw->bkhw', model.head.concepts, e.dense()).argmax(1)
     agreement = torch.stack([s.pred_sem_seg.data[0] for s in result]) == literal
     assert agreement.float().mean() > 0.999
+
+
+def test_predictions_have_the_original_size():
+    model = build().eval()
+    sample = SegDataSample(metainfo=dict(ori_shape=(66, 94)))
+    assert model(torch.randn(1, 3, 33, 47), [sample], mode='predict')[0].pred_sem_seg.data.shape == (1, 66, 94)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])

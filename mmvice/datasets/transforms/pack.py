@@ -45,7 +45,7 @@ class PackViCEInputs(BaseTransform):
             raise ValueError(f"'regions' {regions.shape} do not match 'views' {views.shape}; keep MutualRegions last")
         masks = get_view_masks(results, regions.shape)
         meta = {key: results[key] for key in self.meta_keys if key in results}
-        meta['num_regions'] = results['num_regions']
+        meta['num_regions'] = get_input(results, 'num_regions', 'MutualRegions', self)
         # Drawn here and not where the noise is made: a run that resumes draws the same samples, and so the same noise.
         meta['noise_seed'] = int(np.random.randint(2**31 - 1))
         sample = ViewsDataSample(metainfo=meta)

@@ -15,13 +15,14 @@ class ContextualViewCrop(BaseTransform):
     """Cut ``num_views`` boxes around a content-rich point, and resize them to one size.
 
     View 0, the primary view, is centred on a pixel drawn from a smoothed Canny edge map with a uniform floor. The
-    circle around that pixel is cut into ``num_views - 1`` sectors, and the centre of each other view lies in one of
-    them, at most half that view's side away. Every box lies in the image and holds the primary centre, so that the
-    intersection of all boxes is never empty.
+    circle around that pixel is cut into ``num_views - 1`` sectors, and the centre of each other view is drawn in one of
+    them, at most half that view's side away. A box that reaches over an edge of the image is then shifted inwards,
+    so that its centre may leave its sector. Every box holds the primary centre: their intersection is never empty.
 
-    A box measures beta times the view, with beta uniform in ``scale_range``, and at most the largest box of the view's
-    shape in the image. An image that does not hold a view of scale 1 counts as enlarged until it does: its boxes are
-    smaller by that factor and are enlarged as they are resized. So 'img' and its coordinates stay as they are.
+    A box measures beta times the view, with beta uniform in ``scale_range``, cut off at the largest box of the view's
+    shape in the image (views of 256 in images of 320: at beta = 1.25). An image that does not hold a view of scale 1
+    counts as enlarged until it does: its boxes are smaller by that factor and are enlarged as they are resized; 'img'
+    and its coordinates stay as they are.
 
     Images are resized bilinearly where they grow and by area where they shrink. Ids are those of the nearest pixel:
     with box (x0, y0, x1, y1), view pixel (y, x) has the id at image pixel

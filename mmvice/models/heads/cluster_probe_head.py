@@ -55,8 +55,9 @@ class ClusterProbeHead(BaseModule):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg)
-        if num_clusters < 1:
-            raise ValueError(f'num_clusters must be at least 1, got {num_clusters}')
+        for name, value in dict(num_clusters=num_clusters, kmeans_iters=kmeans_iters, kmeans_redo=kmeans_redo).items():
+            if value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
         if matching not in ('majority', 'hungarian'):
             raise ValueError(f"matching must be 'majority' or 'hungarian', got {matching!r}")
         if matching == 'hungarian' and num_clusters != num_classes:

@@ -40,6 +40,7 @@ class DenseSwAVHead(BaseModule):
         normalize_pixels (bool): True averages unit pixel embeddings over a region, as the paper; False averages
             features and normalises then, as the reference code. Defaults to True.
         monitor_interval (int): Steps between two looks at the diagnostics for signs of collapse. Defaults to 50.
+        monitor_patience (int): Steps after the freeze before the first judgement. Defaults to 500.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -59,6 +60,7 @@ class DenseSwAVHead(BaseModule):
         reduction: str = 'image',
         normalize_pixels: bool = True,
         monitor_interval: int = 50,
+        monitor_patience: int = 500,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -66,8 +68,18 @@ class DenseSwAVHead(BaseModule):
             raise ValueError(f'need embed_dims >= 1 and num_concepts >= 2, got {embed_dims} and {num_concepts}')
         if not temperature > 0 or not epsilon > 0:
             raise ValueError(f'temperature and epsilon must be positive, got {temperature} and {epsilon}')
-        if queue_length < 0:
-            raise ValueError(f'queue_length must not be negative, got {queue_length}')
+        counts = dict(
+            sinkhorn_iters=sinkhorn_iters,
+            queue_length=queue_length,
+            queue_start_iter=queue_start_iter,
+            freeze_concepts_iters=freeze_concepts_iters,
+            monitor_patience=monitor_patience,
+        )
+        for name, value in counts.items():
+            if not isinstance(value, int) or value < 0:
+                raise ValueError(f'{name} must be a whole number of at least 0, got {value!r}')
+        if monitor_interval < 1:
+            raise ValueError(f'monitor_interval must be at least 1, got {monitor_interval}')
         if reduction not in ('image', 'region'):
             raise ValueError(f"reduction must be 'image' or 'region', got {reduction!r}")
         self.embed_dims = embed_dims
@@ -85,7 +97,10 @@ class DenseSwAVHead(BaseModule):
         # steps taken, next row of the queue to write, rows of the queue in use
         self.register_buffer('progress', torch.zeros(3, dtype=torch.int64))
         self._steps, self._queue_next, self._queue_filled = 0, 0, 0
-        self.monitor = CollapseMonitor(num_concepts, monitor_interval)
+        self.monitor = CollapseMonitor(num_concepts, monitor_interval, freeze_concepts_iters + monitor_patience)
+        self._off_sphere = True
+        # MMEngine's checkpoints, too, call these hooks: what is saved has unit rows
+        self._register_state_dict_hook(lambda head, *_: head.normalize_concepts())
 
     def extra_repr(self) -> str:
         """The numbers that identify the head in a printed model."""
@@ -103,10 +118,13 @@ class DenseSwAVHead(BaseModule):
             num_views: M >= 2.
 
         Returns:
-            dict: ``loss`` (Eq. 4) and diagnostics: ``regions_per_image``; ``concepts_used``, the share of concepts that
-            are the first choice of a region; ``concept_perplexity`` of the mean assignment, 1 to K;
-            ``assignment_entropy`` of a region, 0 to ln K nats; ``embedding_spread``, 0 if all region embeddings are
-            alike, near 1 if they point everywhere.
+            dict: ``loss`` (Eq. 4) and diagnostics of the primary view: ``regions_per_image``; ``concepts_used``, the
+            share of concepts that score best for some region; ``concept_perplexity`` of the mean prediction, 1 to K
+            (both by the scores alone: the optimal assignment uses all concepts alike by construction);
+            ``assignment_entropy`` of a region's optimal assignment, 0 to ln K nats; ``embedding_spread``, 0 if all
+            region embeddings are alike, near 1 if they point everywhere.
+
+        In training mode the step is counted and the regions enter the queue; in evaluation the state stays as it is.
 
         Raises:
             ValueError: If the number of views or of maps does not fit.
@@ -125,24 +143,27 @@ class DenseSwAVHead(BaseModule):
             means = means[_view_major(num_regions, num_views).to(means.device, non_blocking=True)]
             means = F.normalize(means, dim=-1)
 
-            # s*: scores of the secondary views (Eq. 3)
+            # s*: scores of all views (Eq. 3)
             concepts = self.concepts.to(means.dtype)
             if self._steps < self.freeze_concepts_iters:
                 concepts = concepts.detach() + 0 * concepts
-            scores = means[1:] @ concepts.T
+            scores = means @ concepts.T
 
             # q: optimal assignment of the primary view's regions, together with the queue
             targets = self.assign(means[0].detach())
 
             # L: cross-entropy between q and the softmax of the scores (Eq. 4)
             log_p = F.log_softmax(scores / self.temperature, dim=-1)
-            cross_entropy = -(targets * log_p).sum(-1).mean(0)
+            cross_entropy = -(targets * log_p[1:]).sum(-1).mean(0)
             weights = _region_weights(num_regions, self.reduction).to(cross_entropy)
             loss = (weights * cross_entropy).sum()
+        if loss.requires_grad:
+            loss.register_hook(self._expect_step)
 
-        diagnostics = self._diagnose(means[0].detach(), targets, len(num_regions))
-        self.monitor.update(loss.detach(), diagnostics, len(targets))
-        self._advance(means[0].detach())
+        diagnostics = self._diagnose(means[0].detach(), log_p[0].detach().exp(), targets, len(num_regions))
+        if self.training:
+            self.monitor.update(loss.detach(), diagnostics, len(targets))
+            self._advance(means[0].detach())
         return dict(loss=loss, **diagnostics)
 
     @torch.no_grad()
@@ -159,8 +180,18 @@ class DenseSwAVHead(BaseModule):
 
     @torch.no_grad()
     def normalize_concepts(self) -> None:
-        """Put the concepts back on the unit sphere, which optimizer steps leave."""
-        self.concepts.copy_(F.normalize(self.concepts, dim=1))
+        """Put the concepts back on the unit sphere, which optimizer steps leave.
+
+        After that, they are not touched until a loss has been differentiated again: losses of one step may be summed,
+        and a rounding more or less would tell a resumed run from an unbroken one.
+        """
+        if self._off_sphere:
+            self.concepts.copy_(F.normalize(self.concepts, dim=1))
+            self._off_sphere = False
+
+    def _expect_step(self, grad: Tensor) -> None:
+        """The hook of a loss: its gradient is on the way, and with it an optimizer step."""
+        self._off_sphere = True
 
     @torch.no_grad()
     def _advance(self, means: Tensor) -> None:
@@ -178,13 +209,14 @@ class DenseSwAVHead(BaseModule):
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         self._steps, self._queue_next, self._queue_filled = self.progress.tolist()
+        self._off_sphere = False
 
     @torch.no_grad()
-    def _diagnose(self, means: Tensor, targets: Tensor, num_images: int) -> dict[str, Tensor]:
-        used = targets.new_zeros(self.num_concepts)
-        used[targets.argmax(1)] = 1
+    def _diagnose(self, means: Tensor, predictions: Tensor, targets: Tensor, num_images: int) -> dict[str, Tensor]:
+        used = predictions.new_zeros(self.num_concepts)
+        used[predictions.argmax(1)] = 1
         num_rows = max(len(targets), 1)
-        usage = targets.sum(0) / num_rows
+        usage = predictions.sum(0) / num_rows
         return dict(
             regions_per_image=targets.new_full((), len(targets) / max(num_images, 1)),
             concepts_used=used.mean(),

@@ -35,6 +35,8 @@ class LinearProbeHead(BaseDecodeHead):
         norm_eps: float = 1e-5,
         **kwargs,
     ) -> None:
+        if num_filters is not None and num_filters < 1:
+            raise ValueError(f'num_filters must be at least 1, or None for the plain map, got {num_filters}')
         super().__init__(
             in_channels,
             channels=num_filters or in_channels,

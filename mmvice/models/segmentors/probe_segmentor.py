@@ -28,11 +28,12 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
             starts; a checkpoint of the probe holds the embedder too. Defaults to None.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
-        test_cfg (dict, optional): Handed to the head. Defaults to None.
+        test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3).
+            Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: If head and decoder differ in the size of an embedding.
+        ValueError: If head and decoder differ in the size of an embedding, or ``test_cfg`` asks for another mode.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
                 f'decoder.embed_dims={self.embed_dims}, but decode_head.in_channels={self.decode_head.embed_dims}: '
                 'leave in_channels out, or make them equal'
             )
+        if (test_cfg or {}).get('mode', 'whole') != 'whole':
+            raise ValueError(f"ProbeSegmentor predicts whole images: test_cfg.mode must be 'whole', got {test_cfg}")
         self.embedder_checkpoint = embedder_checkpoint
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class CollapseMonitor:
-    """Warns, once each and in words, when the concepts collapse or the loss stays at that of a uniform guess.
+    """Warns, once each and in words, when the concepts collapse or the loss is no better than a uniform guess.
 
     Running means are kept on the device and copied to the host without waiting for it; a copy is read at the next look.
 
@@ -59,20 +59,24 @@ class CollapseMonitor:
     def _judge(self, loss: float, used: float, spread: float) -> None:
         if self._steps < self.patience:
             return
-        if used < 0.1 or spread < 0.01:
+        signs = []
+        if used < 0.05:
+            signs.append(f'regions choose {used:.1%} of the concepts that they could')
+        if spread < 0.02:
+            signs.append(f'the spread of their embeddings is {spread:.3f}')
+        if signs:
             self._warn(
                 'collapse',
-                f'The concepts have collapsed: regions share {used:.1%} of the concepts that they could use, and the '
-                f'spread of their embeddings is {spread:.3f}. Lower the learning rate or warm it up for longer, freeze '
-                'the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger.',
+                f'The concepts have collapsed: {" and ".join(signs)}. Lower the learning rate or warm it up longer, '
+                'freeze the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger.',
             )
         uniform = math.log(self.num_concepts)
-        if abs(loss - uniform) < 0.01 * uniform:
+        if not loss < 0.99 * uniform:
             self._warn(
                 'stuck',
-                f'The loss stays at ln K = {uniform:.3f}, a uniform guess over {self.num_concepts} concepts: nothing '
-                'is being learned. Raise the learning rate, weaken the colour distortion, or look at the views with '
-                'tools/visualization/browse_views.py.',
+                f'The loss is {loss:.3f}, no better than ln K = {uniform:.3f} of a uniform guess over '
+                f'{self.num_concepts} concepts: nothing is being learned. Raise the learning rate, weaken the colour '
+                'distortion, or look at the views with tools/visualization/browse_views.py.',
             )
 
     def _warn(self, kind: str, message: str) -> None:
