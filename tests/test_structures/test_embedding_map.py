@@ -11,14 +11,13 @@ from mmvice.structures import EmbeddingMap
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 23), st.integers(1, 23))
 
 
-def materialised_means(dense, regions, num_regions, normalize=True):
+def materialised_means(dense, regions, num_regions):
     """Region means by the definition: a boolean mask and a mean for each region."""
     means = []
     for b, count in enumerate(num_regions):
         for i in range(count):
             mask = regions[b] == i
-            vectors = dense[b][:, mask]
-            means.append(vectors.mean(1) if mask.any() else dense.new_zeros(dense.shape[1]))
+            means.append(dense[b][:, mask].sum(1) / mask.sum().clamp_min(1))
     return torch.stack(means) if means else dense.new_zeros(0, dense.shape[1])
 
 
@@ -64,6 +63,14 @@ def test_norms_project_sample_argmax_and_moments_equal_the_materialised_form(siz
     first, second = e.moments()
     torch.testing.assert_close(first, rows.mean(0), rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(second, rows.T @ rows / len(rows), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize('size', [(4, 6, 17, 23), (1, 2, 1, 1)])
+def test_regions_without_any_pixel_give_zeros_and_zero_gradients(size):
+    e = make_map(size)
+    means = e.region_means(torch.full((2, *e.size), -1), [2, 3])
+    means.sum().backward()
+    assert torch.equal(means, torch.zeros(5, 5, dtype=torch.float64)) and (e.features.grad == 0).all()
 
 
 def test_project_gradient_equals_the_materialised_form():
