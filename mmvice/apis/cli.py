@@ -117,7 +117,7 @@ def use_resume(cfg: Config, load_from: str | None) -> None:
 
 
 def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
-    """Have the visualization hook draw predictions on the screen and into a folder under the work folder.
+    """Have the visualization hook draw predictions on the screen, and to <show_dir>/vis_data/vis_image.
 
     Raises:
         ValueError: The config has no visualization hook or no visualizer.

@@ -46,11 +46,11 @@ from mmvice.visualization import (
 
 EXAMPLES = """examples:
   A folder of your own images, cut into the concepts that a ViCE model has learned, with the ids as PNG:
-    tools/visualization/embeddings.py configs/vice/CONFIG.py work_dirs/CONFIG/iter_4000.pth my_images \\
+    tools/visualization/embeddings.py configs/vice/CONFIG.py work_dirs/CONFIG/iter_2000.pth my_images \\
         --concepts --save-raw
 
   CamVid's validation images in 16 clusters of the training images:
-    tools/visualization/embeddings.py configs/vice/CONFIG.py work_dirs/CONFIG/iter_4000.pth \\
+    tools/visualization/embeddings.py configs/vice/CONFIG.py work_dirs/CONFIG/iter_2000.pth \\
         'data/camvid/images/val/*.jpg' --num-clusters 16 --fit-images data/camvid/images/train --max-images 30
 
   A probe's segmentation beside them:
