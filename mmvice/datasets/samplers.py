@@ -59,8 +59,8 @@ class SeededInfiniteSampler(Sampler):
         return np.random.default_rng((self.seed, epoch)).permutation(self.size)
 
     def __len__(self) -> int:
-        """Length of the dataset, that is of an epoch over all ranks."""
-        return self.size
+        """Length of an epoch on this rank, rounded up."""
+        return -(-self.size // self.world_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Nothing to do: the stream counts its own epochs."""

@@ -3,13 +3,16 @@
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
 from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, ProbeVisualizationHook
-from .loops import ClusterFitLoop
+from .loops import ClusterFitLoop, EpochCountedTrainLoop
 from .optim_wrappers import BFloat16OptimWrapper
+from .schedulers import WarmupCosineLR
 
 __all__ = [
     'BFloat16OptimWrapper',
     'ClusterFitLoop',
     'EmbeddingVisualizationHook',
+    'EpochCountedTrainLoop',
     'FittingWeightsHook',
     'ProbeVisualizationHook',
+    'WarmupCosineLR',
 ]
