@@ -55,7 +55,7 @@ def test_what_is_missing_is_named(root):
     (root / 'annotations/train/1.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'1 of 3 images lack.*annotations/train/1\.png.*images/train/1\.jpg'):
         CamVidDataset(data_root=str(root), data_prefix=PREFIX)
-    with pytest.raises(FileNotFoundError, match=r'(?s)no folder .*images/test.*images/\{train,val\}/\*\.jpg'):
+    with pytest.raises(FileNotFoundError, match=r'(?s)no folder .*images/test.*images/\{train,val,test\}/\*\.jpg'):
         CamVidDataset(data_root=str(root), data_prefix=dict(img_path='images/test'))
     (root / 'images/val').mkdir()
     with pytest.raises(FileNotFoundError, match=r'no \*\.jpg in .*images/val'):

@@ -6,6 +6,7 @@ from mmvice.datasets.transforms.mutual_regions import MutualRegions
 from mmvice.datasets.transforms.pack import PackViCEInputs
 from mmvice.datasets.transforms.superpixel_mask import SuperpixelMask
 from mmvice.datasets.transforms.superpixels import SuperpixelGrid, SuperpixelSLIC
+from mmvice.datasets.transforms.treat_as_original import TreatAsOriginal
 from mmvice.datasets.transforms.view_blur import ViewGaussianBlur
 from mmvice.datasets.transforms.view_color import ViewColorDistortion
 from mmvice.datasets.transforms.view_crop import ContextualViewCrop
@@ -19,6 +20,7 @@ __all__ = [
     'SuperpixelGrid',
     'SuperpixelMask',
     'SuperpixelSLIC',
+    'TreatAsOriginal',
     'ViewColorDistortion',
     'ViewGaussianBlur',
 ]

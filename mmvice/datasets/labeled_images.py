@@ -1,0 +1,176 @@
+import os
+import os.path as osp
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmseg.datasets import BaseSegDataset
+from mmseg.datasets.transforms import LoadAnnotations
+
+from mmvice.registry import DATASETS
+
+from .path_table import scan_images
+from .seeded_sampling import SeededItemMixin
+from .unlabeled_images import OPENCV_EXTENSIONS
+
+
+@DATASETS.register_module()
+class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
+    """Images with a label map each: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
+
+    An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``, where a name
+    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked.
+
+    Args:
+        data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
+        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '.' is the data
+            root itself. Without ``seg_map_path`` the images are taken alone, as for pretraining.
+        metainfo: ``dict(classes=[...], palette=[...])``: the name of every class, and for each an RGB colour. Without
+            colours, some are chosen.
+        ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
+            out.
+        img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``.
+        seg_map_suffix: How the names of label maps end.
+        kwargs: ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
+            :class:`mmseg.datasets.BaseSegDataset`.
+
+    Raises:
+        ValueError: If classes or ``img_path`` are not given, or do not fit; and on access, if a label map is not 8-bit
+            with one channel, has not the size of its image, or has values that are no class.
+        FileNotFoundError: If a folder or the list is missing or holds no image, or an image has no label map.
+    """
+
+    layout = ''
+    """How a data set of this kind lies on disk and where it comes from: ends the errors about files."""
+
+    def __init__(
+        self,
+        data_root: str = '',
+        data_prefix: dict | None = None,
+        img_suffix: str = '.jpg',
+        seg_map_suffix: str = '.png',
+        **kwargs,
+    ) -> None:
+        if not (data_prefix or {}).get('img_path'):
+            raise self._error(
+                ValueError,
+                "data_prefix must be dict(img_path='...', seg_map_path='...'), folders under data_root, "
+                f'but is {data_prefix}',
+            )
+        super().__init__(
+            data_root=osp.expanduser(data_root),
+            data_prefix=dict(data_prefix),
+            img_suffix=img_suffix,
+            seg_map_suffix=seg_map_suffix,
+            **kwargs,
+        )
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
+        metainfo = super()._load_metainfo(metainfo)
+        classes, palette = metainfo.get('classes'), metainfo.get('palette')
+        if not isinstance(classes, Sequence) or isinstance(classes, str) or not 1 <= len(classes) <= 255:
+            raise cls._error(
+                ValueError,
+                f"metainfo=dict(classes=[...]) must name the classes, 255 at most, but 'classes' is {classes}",
+            )
+        doubled = [name for name, number in Counter(classes).items() if number > 1]
+        if doubled:
+            raise cls._error(ValueError, f'metainfo names these classes more than once: {doubled}')
+        if palette and 'classes' not in cls.METAINFO and len(palette) != len(classes):
+            raise cls._error(
+                ValueError,
+                f'metainfo has {len(palette)} colours in its palette for {len(classes)} classes; give one a class, '
+                'or leave the palette out',
+            )
+        return metainfo
+
+    @classmethod
+    def _error(cls, kind: type[Exception], message: str) -> Exception:
+        return kind(f'{cls.__name__}: {message}' + (f'; {cls.layout}' if cls.layout else ''))
+
+    def load_data_list(self) -> list[dict]:
+        """Find the images and label maps, as dicts with ``img_path`` and ``seg_map_path``."""
+        for key, folder in self.data_prefix.items():
+            if folder is not None and not osp.isdir(folder):
+                raise self._error(FileNotFoundError, f'no folder {folder!r}, the {key} of data_prefix')
+        data_list = self._listed() if self.ann_file else self._found()
+        for key, what in dict(img_path='file', seg_map_path='label map').items():
+            missing = [info for info in data_list if key in info and not osp.isfile(info[key])]
+            if missing:
+                listed = f' that {self.ann_file!r} lists' if self.ann_file else ''
+                raise self._error(
+                    FileNotFoundError,
+                    f'{len(missing)} of {len(data_list)} images{listed} lack their {what}; the first is '
+                    f'{missing[0][key]!r}' + (f' of the image {missing[0]["img_path"]!r}' if key != 'img_path' else ''),
+                )
+        return data_list
+
+    def _listed(self) -> list[dict]:
+        if not osp.isfile(self.ann_file):
+            raise self._error(FileNotFoundError, f'no list file {self.ann_file!r} (ann_file)')
+        with open(self.ann_file, encoding='utf-8-sig') as file:
+            names = [line.strip() for line in file if line.strip()]
+        if not names:
+            raise self._error(FileNotFoundError, f'the list file {self.ann_file!r} (ann_file) names no image')
+        if all(name.endswith(self.img_suffix) for name in names):
+            raise self._error(
+                ValueError,
+                f'the names in {self.ann_file!r} must be without {self.img_suffix!r}, but the first is {names[0]!r}',
+            )
+        return [self._info(osp.join(self.data_prefix['img_path'], name + self.img_suffix), name) for name in names]
+
+    def _found(self) -> list[dict]:
+        folder = self.data_prefix['img_path']
+        images = list(map(os.fsdecode, scan_images(folder, [self.img_suffix.lower()])))
+        if not images:
+            others = Counter(osp.splitext(path)[1] for path in scan_images(folder, OPENCV_EXTENSIONS))
+            there = ', '.join(f'{number} *{os.fsdecode(ending)}' for ending, number in others.most_common(3))
+            raise self._error(
+                FileNotFoundError,
+                f'no *{self.img_suffix} in {folder!r}' + (f', but {there}: see img_suffix' if there else ''),
+            )
+        start = len(osp.join(folder, ''))
+        return [self._info(path, path[start : -len(self.img_suffix)]) for path in images]
+
+    def _info(self, img_path: str, name: str) -> dict:
+        info = dict(
+            img_path=img_path, label_map=self.label_map, reduce_zero_label=self.reduce_zero_label, seg_fields=[]
+        )
+        if self.data_prefix.get('seg_map_path') is not None:
+            info['seg_map_path'] = osp.join(self.data_prefix['seg_map_path'], name + self.seg_map_suffix)
+        return info
+
+    def prepare_data(self, idx: int) -> Any:
+        """The pipeline's result for an image; None where a transform gives none."""
+        results = self.get_data_info(idx)
+        for transform in self.pipeline.transforms:
+            results = transform(results)
+            if results is None:
+                return None
+            if isinstance(transform, LoadAnnotations):
+                self._check_labels(results)
+        return results
+
+    def _check_labels(self, results: dict) -> None:
+        labels, size = results['gt_seg_map'], results.get('ori_shape')
+        if labels.ndim != 2:
+            raise ValueError(
+                f'{type(self).__name__}: {results["seg_map_path"]!r} must have one channel of class ids, but its shape '
+                f'is {labels.shape}: an image of colours?'
+            )
+        if size is not None and labels.shape != tuple(size[:2]):
+            raise ValueError(
+                f'{type(self).__name__}: {results["seg_map_path"]!r} has {labels.shape[1]}x{labels.shape[0]} px, '
+                f'but its image {results["img_path"]!r} {size[1]}x{size[0]}'
+            )
+        classes = len(self.metainfo['classes'])
+        # 255 + 1 is 0 in 8 bits: one pass over the pixels where all is well
+        if labels.size and int((labels + np.uint8(1)).max()) > classes:
+            values = set(np.unique(labels).tolist()) - {*range(classes), 255, self.ignore_index}
+            if values:
+                raise ValueError(
+                    f'{type(self).__name__}: {results["seg_map_path"]!r} has the values {sorted(values)}, but with '
+                    f'{classes} classes labels must be 0..{classes - 1}, or 255 for pixels that do not count'
+                )

@@ -1,0 +1,206 @@
+"""What the converters of published data sets share: files whole or not at all, work that resumes, one clear error."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine.utils import ProgressBar
+
+IGNORE = 255
+FILE_ENDS = {'.png': b'IEND\xaeB`\x82', '.jpg': b'\xff\xd9'}
+
+
+def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers`` and ``--allow-partial``."""
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=min(os.cpu_count() or 1, 8),
+        metavar='N',
+        help='processes that convert at a time (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--allow-partial',
+        action='store_true',
+        help='convert what is there, where files are missing or their number is not that of the published data',
+    )
+
+
+def label_table(classes: Mapping[int, int], ignored: Iterable[int] = (IGNORE,)) -> tuple[int, ...]:
+    """What each of the 256 values of a label map becomes: its class, 255 where ignored, -1 where it must not occur."""
+    table = [-1] * 256
+    for value in ignored:
+        table[value] = IGNORE
+    for value, new in classes.items():
+        table[value] = new
+    return tuple(table)
+
+
+def recode_labels(source: str, target: str, table: Sequence[int]) -> None:
+    """Write the 8-bit label map ``source`` to ``target`` with every value replaced by that of a :func:`label_table`.
+
+    Raises:
+        ValueError: If the file cannot be decoded, is not 8-bit with one channel, or has values that must not occur.
+    """
+    write_image(target, recode(read_labels(source), table, source))
+
+
+def recode(labels: np.ndarray, table: Sequence[int], source: str) -> np.ndarray:
+    """Label map uint8 (H, W) with every value replaced; ValueError that names ``source`` if one must not occur."""
+    recoded = np.asarray(table, np.int16)[labels]
+    if recoded.min(initial=0) < 0:
+        wrong = np.unique(labels[recoded < 0]).tolist()
+        raise ValueError(f'{source} has the label values {wrong}, which this data set does not have')
+    return recoded.astype(np.uint8)
+
+
+def read_labels(path: str) -> np.ndarray:
+    """An 8-bit label map (H, W); the indices of one with a colour table. ValueError if it is none."""
+    return _read(path, 'unchanged', ndim=2)
+
+
+def read_color(path: str) -> np.ndarray:
+    """An image as BGR uint8 (H, W, 3); ValueError if it cannot be decoded."""
+    return _read(path, 'color', ndim=3)
+
+
+def _read(path: str, flag: str, ndim: int) -> np.ndarray:
+    content = Path(path).read_bytes()
+    try:
+        image = mmcv.imfrombytes(content, flag, backend='pillow')  # OpenCV takes half a PNG for an image
+    except Exception as error:  # decoders raise whatever they like on a damaged file
+        raise ValueError(f'{path} cannot be read: {error}') from error
+    if image.dtype != np.uint8 or image.ndim != ndim:
+        expected = 'an 8-bit label map with one channel' if ndim == 2 else 'an 8-bit image with three channels'
+        raise ValueError(f'{path} must be {expected}, but is {image.dtype} {image.shape}')
+    return image
+
+
+def write_image(path: str, image: np.ndarray, *parameters: int) -> None:
+    """Write an image in the format of the ending of ``path``, whole or not at all."""
+    write_file(path, cv2.imencode(os.path.splitext(path)[1], image, parameters)[1].tobytes())
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write a file beside ``path`` and give it that name when it is whole."""
+    folder, name = os.path.split(path)
+    unfinished = os.path.join(folder, f'.{name}.{os.getpid()}.part')
+    try:
+        with open(unfinished, 'wb') as file:
+            file.write(content)
+        os.replace(unfinished, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)
+
+
+def is_complete(path: str) -> bool:
+    """Whether there is a PNG or JPEG file that goes on to its end."""
+    end = FILE_ENDS[os.path.splitext(path)[1]]
+    try:
+        with open(path, 'rb') as file:
+            file.seek(-min(os.path.getsize(path), len(end)), os.SEEK_END)
+            return file.read() == end
+    except FileNotFoundError:
+        return False
+
+
+def convert(function: Callable[..., Any], jobs: Sequence[tuple], workers: int, what: str) -> list:
+    """Call ``function(source, target, ...)`` for the jobs whose target is not complete yet, with a progress bar.
+
+    Args:
+        function: Writes one file; importable by name, for other processes to find it.
+        jobs: Arguments of the calls: (path of the source, path of the target, ...).
+        workers: Number of processes, at least 1.
+        what: What is written, for the bar and the report.
+
+    Returns:
+        list: The results of the calls made.
+
+    Raises:
+        ValueError, OSError: From the first call that fails; files finished before it stay.
+    """
+    if workers < 1:
+        raise ValueError(f'--workers must be at least 1, got {workers}')
+    for folder in {os.path.dirname(job[1]) for job in jobs}:
+        os.makedirs(folder, exist_ok=True)
+    left = [job for job in jobs if not is_complete(job[1])]
+    results: list = []
+    if left:
+        _say(f'{what}: {len(left)} to write')
+        bar, step = ProgressBar(len(left), file=sys.stderr), max(len(left) // 200, 1)
+        for result in _calls(function, left, min(workers, len(left))):
+            results.append(result)
+            if len(results) % step == 0 or len(results) == len(left):
+                bar.update(len(results) - bar.completed)
+        _say('')
+    _say(f'{what}: {len(jobs)} complete, {len(left)} of them written now')
+    return results
+
+
+def _calls(function: Callable[..., Any], jobs: Sequence[tuple], workers: int) -> Iterable:
+    if workers == 1:
+        yield from (function(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+        try:
+            yield from pool.map(function, *zip(*jobs), chunksize=min(32, -(-len(jobs) // workers)))
+        except BrokenProcessPool as error:
+            raise OSError('a converting process was killed, perhaps for memory; try fewer --workers') from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f'{text}\n')
+
+
+def require_folders(folders: Iterable[Path], layout: str) -> None:
+    """FileNotFoundError that names all folders of these that are missing, and says what the published layout is."""
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise FileNotFoundError(f'no folder {", ".join(missing)}; {layout}')
+
+
+def some(names: Iterable[str], number: int = 3) -> str:
+    """The first of some names, and how many more there are."""
+    names = list(names)
+    more = f' and {len(names) - number} more' if len(names) > number else ''
+    return ', '.join(names[:number]) + more
+
+
+def check_complete(problems: Iterable[str], allow_partial: bool) -> None:
+    """ValueError that says in what the data is not the published one; only a note where that is allowed."""
+    problems = [problem for problem in problems if problem]
+    if problems and not allow_partial:
+        raise ValueError(f'{"; ".join(problems)}. Get what is missing, or convert what is there with --allow-partial.')
+    for problem in problems:
+        _say(f'note: {problem}')
+
+
+def check_count(found: int, expected: int, what: str) -> str:
+    """The problem, if there is one, that there is another number of something than was published."""
+    return '' if found == expected else f'{found:,} {what}, but {expected:,} were published'
+
+
+def check_partners(names: Iterable[str], others: Iterable[str], what: str, other: str) -> str:
+    """The problem, if there is one, that some of ``names`` are not among ``others``."""
+    lonely = sorted(set(names).difference(others))
+    return f'{len(lonely):,} {what} lack {other}: {some(lonely)}' if lonely else ''
+
+
+def run_converter(convert_all: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Convert; an error that the user can do something about ends the program with one sentence."""
+    try:
+        convert_all(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
