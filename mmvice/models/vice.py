@@ -12,6 +12,7 @@ from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
 
 from .embedder import EmbedderMixin, build_preprocessor
+from .utils import load_pretrained
 
 
 @MODELS.register_module()
@@ -23,6 +24,10 @@ class ViCE(EmbedderMixin, BaseModel):
         decoder (dict): Config of the decoder, see :mod:`mmvice.models.decoders`.
         head (dict): Config of the head with the concepts and the loss. Its ``embed_dims`` defaults to the decoder's.
         data_preprocessor (dict, optional): Config of :class:`ViCEDataPreprocessor`. Defaults to None.
+        pretrained (str, optional): Initial weights of the backbone, or of backbone and decoder, and of the concepts
+            where the file has them: a checkpoint file, a work folder (its latest checkpoint), or what MMEngine can
+            fetch, such as ``torchvision://resnet18``; :mod:`mmvice.utils.weight_formats` says what is recognised. The
+            rest is initialised as its configs say. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -35,6 +40,7 @@ class ViCE(EmbedderMixin, BaseModel):
         decoder: ConfigType,
         head: ConfigType,
         data_preprocessor: OptConfigType = None,
+        pretrained: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
@@ -44,6 +50,20 @@ class ViCE(EmbedderMixin, BaseModel):
             raise ValueError(
                 f'decoder.embed_dims={self.embed_dims}, but head.embed_dims={self.head.embed_dims}: make them equal'
             )
+        self.pretrained = pretrained
+
+    def init_weights(self) -> None:
+        """Initialise all parts, and then load ``pretrained``, which every weight of the backbone must come from.
+
+        Raises:
+            ValueError: If the file does not fit, or has weights that are not accounted for; the message lists them.
+        """
+        if self.pretrained is None:
+            super().init_weights()
+            return
+        self.backbone.init_cfg = None
+        super().init_weights()
+        load_pretrained(self, self.pretrained)
 
     def forward(
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'

@@ -87,6 +87,55 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
         ) from error
 
 
+def resolve_checkpoint(location: str | Path) -> str | Path:
+    """The latest checkpoint where a folder is given, and any other location as it is.
+
+    As MMEngine does, it goes by the file ``last_checkpoint``, which a run keeps in its work folder. That file names an
+    absolute path; the checkpoint of the same name in the folder is meant, wherever the folder has been moved or copied.
+
+    Args:
+        location: A work folder, a checkpoint file, or a URL.
+
+    Raises:
+        FileNotFoundError: If the folder has no ``last_checkpoint``, or the checkpoint that it names is not there.
+    """
+    if '://' in str(location) or not Path(location).expanduser().is_dir():
+        return location
+    folder = Path(location).expanduser()
+    record = folder / 'last_checkpoint'
+    if not record.is_file():
+        raise FileNotFoundError(
+            f'the folder {folder} has no last_checkpoint, so no run has saved a checkpoint there: name a work folder, '
+            'or a checkpoint file'
+        )
+    latest = record.read_text().strip()
+    file = folder / re.split(r'[/\\]', latest)[-1]
+    if not file.is_file():
+        raise FileNotFoundError(
+            f'{record} names {latest}, but there is no {file.name} in {folder}: name the checkpoint file'
+        )
+    return file
+
+
+def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write a checkpoint that holds weights alone, as MMEngine's loaders expect it; missing folders are made.
+
+    Args:
+        path: The file to write.
+        state_dict: Weights by name.
+        meta: What else to say of them, in plain values.
+
+    Raises:
+        ValueError: If the path is a folder.
+    """
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise ValueError(f'{file} is a folder: name a file to write')
+    file.parent.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().clone() for name, value in state_dict.items()}
+    torch.save(dict(meta=dict(meta), state_dict=weights), file)
+
+
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """:func:`load_checkpoint_file` as MMEngine calls a loader; the name is what it logs."""
     return load_checkpoint_file(filename, map_location=map_location)

@@ -1,17 +1,14 @@
 """A frozen embedder with a probe on it, as a segmentor of MMSegmentation."""
 
-import logging
-
 import torch
-from mmengine.logging import print_log
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor
 
 from mmvice.models.embedder import EmbedderMixin, build_preprocessor
+from mmvice.models.utils import load_pretrained
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file
 
 
 @MODELS.register_module()
@@ -23,9 +20,10 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         decoder (dict): Config of the decoder, as in pretraining.
         decode_head (dict): Config of a :class:`LinearProbeHead` or :class:`ClusterProbeHead`. Its ``in_channels``
             defaults to the decoder's ``embed_dims``.
-        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model. None leaves the embedder as its
-            configs initialise it: random, or with the backbone's own pretrained weights. It is read when a training
-            starts; a checkpoint of the probe holds the embedder too. Defaults to None.
+        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model, or the work folder of its run with
+            its latest checkpoint; any format of :mod:`mmvice.utils.weight_formats` that has a decoder. None leaves the
+            embedder as its configs initialise it: random, or with the backbone's own pretrained weights. It is read
+            when a training starts; a checkpoint of the probe holds the embedder too. Defaults to None.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3).
@@ -118,29 +116,14 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
 
 
 def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:
-    """Load backbone and decoder from a checkpoint of any model of mmvice, every weight of them.
+    """Load backbone and decoder from a checkpoint of any known format, every weight of them.
 
     Args:
         model: The model to load into.
-        checkpoint: Path of the checkpoint.
+        checkpoint: Path of the checkpoint, or of a work folder, whose latest checkpoint is taken.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape; the message lists them.
+        ValueError: If a weight is missing, left over or of another shape, or has no part in any rule of the format; the
+            message lists them. If the file has no decoder.
     """
-    weights = load_checkpoint_file(checkpoint)
-    weights = weights.get('state_dict', weights)
-    own, given = (
-        {key: value for key, value in state.items() if key.startswith(('backbone.', 'decoder.'))}
-        for state in (model.state_dict(), weights)
-    )
-    differences = differing_weights(own, given)
-    if differences:
-        raise ValueError(
-            f'{checkpoint} does not fit the backbone and decoder of this config; '
-            f'use the ones it was pretrained with:\n  {differences}'
-        )
-    for name in ('backbone', 'decoder'):
-        prefix = f'{name}.'
-        part = {key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
-        getattr(model, name).load_state_dict(part)
-    print_log(f'Loaded backbone and decoder from {checkpoint}', logger='current', level=logging.INFO)
+    load_pretrained(model, checkpoint, whole=True)

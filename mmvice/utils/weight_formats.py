@@ -1,0 +1,313 @@
+"""What other projects call the weights of a backbone and a decoder, and what mmvice calls them.
+
+A file is read in three steps: the dict of weights is found in the checkpoint, its format is recognised by names, and
+every name is then either translated by a rule of the format or dropped by a named one. A name that no rule covers is an
+error: half of a network loaded in silence looks like a method that does not work.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from mmengine.runner import CheckpointLoader
+from torch import Tensor
+
+from .checkpoint import load_checkpoint_file, register_safe_checkpoint_loading, resolve_checkpoint
+
+# Where training frameworks keep the weights inside a checkpoint; VISSL nests the last three.
+CONTAINERS = ('state_dict', 'model_state_dict', 'classy_state_dict', 'base_model', 'model')
+# What wraps a network and puts its own name before every weight.
+WRAPPERS = re.compile(r'(?:(?:module|model|base_model|trunk|_feature_blocks|_orig_mod)\.)+')
+
+RESNET = r'((?:conv1|bn1|stem|layer[1-4])\..+)'
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """The names of one kind of checkpoint.
+
+    Attributes:
+        name: What it is called in messages.
+        marks: Patterns; a file is of this format if each of them matches the beginning of some name.
+        taken: Whole names as patterns, and mmvice's names for them.
+        dropped: Whole names as patterns, and why they are left out.
+        scale_concepts: The rows of the concepts may have any length, where mmvice keeps unit rows.
+        may_lack_output_norms: Classifiers normalise only the last of the feature maps that mmvice uses.
+    """
+
+    name: str
+    marks: tuple[str, ...]
+    taken: Mapping[str, str]
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    scale_concepts: bool = False
+    may_lack_output_norms: bool = False
+
+
+# https://github.com/robin-karlsson0/vice: vissl/vissl/models/trunks/{fpn,deeplabv3plus}.py and
+# heads/dense_swav_prototype_head.py. A torchvision ResNet with the stem in `layer0`; `decoder_layer1` reads the
+# coarsest feature map, `decoder_layer4` the finest.
+_VICE_BACKBONE = {
+    rf'(?:backbone\.)?{RESNET}': r'backbone.\1',
+    r'(?:backbone\.)?layer0\.0\.(.+)': r'backbone.conv1.\1',
+    r'(?:backbone\.)?layer0\.1\.(.+)': r'backbone.bn1.\1',
+}
+_VICE_CONCEPTS = r'(?:heads\.\d+\.)?prototypes0\.weight'
+_CLASSIFIER = {r'(?:backbone\.)?fc\..+': 'classifier'}
+_PREPROCESSOR = {r'data_preprocessor\..+': 'data preprocessor'}
+
+VICE_FPN = WeightFormat(
+    "checkpoint of the authors' ViCE code",
+    (r'decoder_layer[1-4]\.',),
+    {
+        **_VICE_BACKBONE,
+        **{rf'decoder_layer{i}\.(weight|bias)': rf'decoder.laterals.{4 - i}.\1' for i in (1, 2, 3, 4)},
+        _VICE_CONCEPTS: 'head.concepts',
+    },
+    _CLASSIFIER,
+    scale_concepts=True,
+)
+VICE_DEEPLAB = WeightFormat(
+    "DeepLabV3+ checkpoint of the authors' ViCE code",
+    (r'ASSP\.',),
+    _VICE_BACKBONE,
+    {
+        **_CLASSIFIER,
+        r'(?:ASSP|decoder)\..+': 'decoder with the norm after the activation, which MMSegmentation does not have',
+        _VICE_CONCEPTS: 'concepts of that decoder',
+    },
+)
+MMVICE = WeightFormat(
+    'checkpoint of mmvice',
+    (r'backbone\.', r'decoder\.'),
+    {r'((?:backbone|decoder)\..+|head\.concepts)': r'\1'},
+    {
+        r'head\.(?:queue|progress)': 'state of a training',
+        r'decode_head\..+': 'probe',
+        **_PREPROCESSOR,
+    },
+)
+MMSEG = WeightFormat(
+    'segmentor of MMSegmentation',
+    (r'backbone\.', r'decode_head\.'),
+    {
+        r'(backbone\..+)': r'\1',
+        r'(neck\..+)': r'decoder.\1',
+        r'decode_head\.(.+)': r'decoder.head.\1',
+    },
+    {r'auxiliary_head\..+': 'auxiliary head', **_PREPROCESSOR},
+)
+OPENMMLAB = WeightFormat(
+    'backbone of OpenMMLab, or a model of MMPretrain with one',
+    (r'backbone\.',),
+    {r'(backbone\..+)': r'\1'},
+    {
+        r'head\..+': 'head',
+        r'neck\..+': 'neck',
+        r'queue\d*(?:_ptr)?': 'queue',
+        r'(?:encoder_k|momentum_encoder|target_net|teacher)\..+': 'momentum encoder',
+        r'(?:target_generator|enc_dec_norms|enc_dec_projectors|mask_tokens)\..+': 'parts of masked image modelling',
+        **_PREPROCESSOR,
+    },
+    may_lack_output_norms=True,
+)
+MOCO = WeightFormat(
+    "checkpoint of the authors' MoCo code",
+    (r'encoder_q\.conv1\.',),
+    {rf'encoder_q\.{RESNET}': r'backbone.\1'},
+    {
+        r'encoder_q\.fc\..+': 'neck',
+        r'encoder_k\..+': 'momentum encoder',
+        r'queue(?:_ptr)?': 'queue',
+    },
+)
+BARE_RESNET = WeightFormat(
+    'ResNet with names as in torchvision',
+    (r'(?:conv1|stem\.0)\.', r'layer1\.0\.'),
+    {RESNET: r'backbone.\1'},
+    {
+        **_CLASSIFIER,
+        r'heads\..+': 'heads of VISSL',
+        r'(?:projection_head|prototypes\d*)\..+': 'projection head and prototypes of SwAV',
+    },
+)
+BARE_STAGES = WeightFormat(
+    'backbone of OpenMMLab without a prefix',
+    (r'stages\.0\.', r'(?:downsample_layers\.0|patch_embed\.projection)\.'),
+    {r'((?:downsample_layers|patch_embed|stages|norm\d)\..+)': r'backbone.\1'},
+    {r'head\..+': 'head'},
+    may_lack_output_norms=True,
+)
+FORMATS = (VICE_FPN, VICE_DEEPLAB, MMVICE, MMSEG, OPENMMLAB, MOCO, BARE_RESNET, BARE_STAGES)
+EMPTY = WeightFormat('file without weights', (), {})
+# Named alike in both of torchvision's families
+TORCHVISION_FEATURES = re.compile(r'features\.\d+\.\d+\.')
+
+
+@dataclass
+class Weights:
+    """Weights under mmvice's names, and an account of the rest.
+
+    Attributes:
+        source: Where they come from, for messages.
+        format: Format of the source.
+        weights: ``backbone.*``, ``decoder.*`` and ``head.concepts``; floating-point numbers in float32.
+        dropped: Names of the source that were left out, by reason.
+        kept: Names of the model that keep their initial values, by reason; empty before the weights meet a model.
+    """
+
+    source: str
+    format: WeightFormat
+    weights: dict[str, Tensor]
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The weights whose names begin so, with their whole names."""
+        return {name: value for name, value in self.weights.items() if name.startswith(prefix)}
+
+    def counts(self) -> dict[str, int]:
+        """How many weights were taken for each part."""
+        parts = {part: len(self.part(part)) for part in ('backbone.', 'decoder.', 'head.concepts')}
+        return {name.removesuffix('.').removeprefix('head.'): count for name, count in parts.items() if count}
+
+    def account(self) -> str:
+        """One line that says what was taken, dropped and kept."""
+        lines = [_enumerate('taken', self.counts())]
+        for what, groups in (('dropped', self.dropped), ('kept at initial values', self.kept)):
+            if groups:
+                lines.append(_enumerate(what, {reason: len(names) for reason, names in groups.items()}))
+        return '; '.join(lines)
+
+
+def read_weights(location: str | Path) -> Weights:
+    """Read the weights of a checkpoint of any known format.
+
+    Args:
+        location: A file, the work folder of a run (its latest checkpoint), or what MMEngine can fetch:
+            ``torchvision://resnet18``, ``https://...``.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or no checkpoint in the folder.
+        pickle.UnpicklingError: If the file holds more than weights and plain values.
+        ValueError: If the format is not known, names are not accounted for, or two stand for the same weight.
+    """
+    location = str(resolve_checkpoint(location))
+    if '://' not in location:
+        return translate(load_checkpoint_file(location), location)
+    register_safe_checkpoint_loading()
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(location, map_location='cpu')
+    except KeyError as error:
+        raise ValueError(f'{location}: {location.partition("://")[0]} has no weights of the name {error}') from error
+    return translate(checkpoint, location)
+
+
+def translate(checkpoint: Any, source: str = 'the checkpoint') -> Weights:
+    """Translate a loaded checkpoint to mmvice's names, with every name of it accounted for.
+
+    Args:
+        checkpoint: A dict of tensors, or one of the usual nestings around it.
+        source: Where it comes from, for messages.
+
+    Raises:
+        ValueError: If the format is not known, names are not accounted for, or two stand for the same weight.
+    """
+    given = _flatten(_weights_within(checkpoint, source), source)
+    names = {name: WRAPPERS.sub('', name, count=1) if WRAPPERS.match(name) else name for name in given}
+    form = recognise(names.values(), source) if names else EMPTY
+    result, unaccounted, origin = Weights(source, form, {}), [], {}
+    for name, bare in names.items():
+        target = _first_match(form.taken, bare, expand=True)
+        reason = None if target else _first_match(form.dropped, bare)
+        if target in origin:
+            raise ValueError(f'{source}: {origin[target]} and {name} both stand for {target}')
+        if target:
+            origin[target] = name
+            result.weights[target] = given[name].float() if given[name].is_floating_point() else given[name]
+        elif reason:
+            result.dropped.setdefault(reason, []).append(name)
+        else:
+            unaccounted.append(name)
+    if unaccounted:
+        share = f'{len(unaccounted)} of its {len(given)} weights {"is" if len(unaccounted) == 1 else "are"}'
+        raise ValueError(
+            f'{source} looks like a {form.name}, but {share} not accounted for, neither as ones to take nor as ones to '
+            f'leave out:\n  {_shorten(unaccounted)}'
+        )
+    if form.scale_concepts and 'head.concepts' in result.weights:
+        result.weights['head.concepts'] = F.normalize(result.weights['head.concepts'], dim=1)
+    return result
+
+
+def recognise(names: Iterable[str], source: str = 'the checkpoint') -> WeightFormat:
+    """The format of a checkpoint with these names of weights.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    names = list(names)
+    for form in FORMATS:
+        if all(any(re.match(mark, name) for name in names) for mark in form.marks):
+            return form
+    if any(TORCHVISION_FEATURES.match(name) for name in names):
+        raise ValueError(
+            f"{source} has torchvision's ConvNeXt or Swin Transformer, whose parts are cut differently from "
+            "OpenMMLab's: use MMPretrain's weights of that network"
+        )
+    known = '\n  '.join(f'a {form.name}' for form in FORMATS)
+    raise ValueError(
+        f'{source} has weights of no known format, its names begin with {", ".join(names[:3])}; known are:\n  {known}'
+    )
+
+
+def _weights_within(checkpoint: Any, source: str) -> Any:
+    """Follow the containers that training frameworks put around the weights."""
+    while isinstance(checkpoint, Mapping):
+        inside = [name for name in CONTAINERS if isinstance(checkpoint.get(name), Mapping)]
+        if len(inside) > 1:
+            raise ValueError(f'{source} has weights under {" and ".join(inside)}: save the ones that are meant alone')
+        if not inside:
+            return checkpoint
+        checkpoint = checkpoint[inside[0]]
+    raise ValueError(f'{source} holds a {type(checkpoint).__name__} where a dict of weights is expected')
+
+
+def _flatten(nested: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """Join the keys of nested dicts and lists of tensors with dots."""
+    flat, others, stack = {}, [], [('', nested)]
+    while stack:
+        prefix, value = stack.pop()
+        if isinstance(value, (list, tuple)):
+            value = dict(enumerate(value))
+        if isinstance(value, Mapping):
+            stack.extend((f'{prefix}.{key}' if prefix else str(key), item) for key, item in reversed(value.items()))
+        elif not isinstance(value, Tensor):
+            others.append(f'{prefix}: {type(value).__name__}')
+        elif prefix in flat:
+            raise ValueError(f'{source} has two weights of the name {prefix}')
+        else:
+            flat[prefix] = value
+    if others:
+        raise ValueError(f'{source} has more than tensors among its weights:\n  {_shorten(others)}')
+    return flat
+
+
+def _first_match(rules: Mapping[str, str], name: str, expand: bool = False) -> str | None:
+    for pattern, value in rules.items():
+        match = re.fullmatch(pattern, name)
+        if match:
+            return match.expand(value) if expand else value
+    return None
+
+
+def _enumerate(what: str, counts: Mapping[str, int]) -> str:
+    listed = ', '.join(f'{count} {name}' for name, count in counts.items()) or 'nothing'
+    return f'{what}: {listed}'
+
+
+def _shorten(lines: list[str], most: int = 10) -> str:
+    rest = [f'and {len(lines) - most} more'] if len(lines) > most else []
+    return '\n  '.join([*lines[:most], *rest])
