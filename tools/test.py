@@ -26,7 +26,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
-    parser.add_argument('checkpoint', type=checkpoint_location, help='checkpoint file')
+    parser.add_argument(
+        'checkpoint', type=checkpoint_location, help='checkpoint file, or a work folder: its latest checkpoint'
+    )
     parser.add_argument('--out', metavar='DIR', help='folder to write predictions to, as PNG files of class indices')
     parser.add_argument('--show', action='store_true', help='show painted predictions on the screen')
     parser.add_argument('--show-dir', metavar='DIR', help='write painted predictions to DIR/vis_data/vis_image')

@@ -12,8 +12,9 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
+from mmvice.evaluation import is_class_metric
 from mmvice.registry import RUNNERS
-from mmvice.utils.checkpoint import register_safe_checkpoint_loading
+from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
 
 from .dist import prepare_cpu_processes
 
@@ -26,7 +27,11 @@ def existing_file(path: str) -> str:
 
 
 def checkpoint_location(location: str) -> str:
-    """An argparse type: a checkpoint file that is there, or a URL."""
+    """An argparse type: a checkpoint file that is there, a work folder, meaning its latest checkpoint, or a URL."""
+    try:
+        location = str(resolve_checkpoint(location))
+    except FileNotFoundError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return location if '://' in location else existing_file(location)
 
 
@@ -162,9 +167,10 @@ def save_predictions(cfg: Config, folder: str) -> None:
         ValueError: None of the config's test evaluators can do that.
     """
     evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
-    able = [evaluator for evaluator in evaluators if evaluator.type.rpartition('.')[2] == 'IoUMetric']
+    names = ('IoUMetric', 'ClassIoUMetric')
+    able = [evaluator for evaluator in evaluators if evaluator.type.rpartition('.')[2] in names]
     if not able:
-        raise ValueError('--out needs an IoUMetric among the test evaluators of the config.')
+        raise ValueError('--out needs an IoUMetric or ClassIoUMetric among the test evaluators of the config.')
     for evaluator in able:
         evaluator.output_dir = folder
 
@@ -190,6 +196,7 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print the numbers of a test on one line, once however many processes there are."""
+    """Print the numbers of a test on one line, without those of single classes, once for all processes."""
     if is_main_process():
-        print('  '.join(f'{name}: {value:.2f}' for name, value in metrics.items()))  # noqa: T201
+        summary = {name: value for name, value in metrics.items() if not is_class_metric(name)}
+        print('  '.join(f'{name}: {value:.2f}' for name, value in summary.items()))  # noqa: T201

@@ -16,7 +16,7 @@ from mmseg.structures import SegDataSample
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file
+from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file, resolve_checkpoint
 
 
 def init_model(
@@ -32,8 +32,9 @@ def init_model(
 
     Args:
         config: A pretraining, probe or fine-tuning config.
-        checkpoint: A checkpoint file of that config, every weight of which must fit. None leaves the model as its
-            config initialises it: random, or with the pretrained weights that it names.
+        checkpoint: A checkpoint file of that config, every weight of which must fit, or a work folder, meaning its
+            latest checkpoint. None leaves the model as its config initialises it: random, or with the pretrained
+            weights that it names.
         device: Device of the model.
         cfg_options: Settings of the config to change.
 
@@ -117,6 +118,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def _load_strictly(model: BaseModel, path: str | Path) -> dict:
     """Load every weight, and return the dataset's meta information that the checkpoint holds."""
+    path = resolve_checkpoint(path)
     checkpoint = load_checkpoint_file(path)
     given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
     differences = differing_weights(model.state_dict(), given)

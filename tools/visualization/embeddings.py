@@ -7,8 +7,6 @@ of the whole set of images, so that a colour means the same in all of them. No l
 """
 
 import argparse
-import glob
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,31 +15,37 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import cv2
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.model import BaseModel
-from mmengine.utils import ProgressBar
 
-from mmvice.apis import embed_image, existing_file, init_model
-from mmvice.apis.inference import read_image
-from mmvice.datasets.path_table import scan_images
-from mmvice.datasets.unlabeled_images import OPENCV_EXTENSIONS
-from mmvice.structures import EmbeddingMap
+from mmvice.apis import checkpoint_location, existing_file, init_model
+from mmvice.apis.arguments import choose_device, positive
+from mmvice.apis.images import ImageReader, find_images, resize_of, spread
+from mmvice.apis.labelling import (
+    Labels,
+    cluster_labels,
+    clusters_of,
+    concepts_of,
+    embed_within,
+    probe_classes,
+    segment,
+)
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
-    Legend,
     draw_labels,
     enlarge_small,
     fit_within,
     gallery_page,
     legend,
-    palette,
     panel,
     sample_embeddings,
     stack,
+    unique_names,
+    write_label_map,
+    write_png,
 )
 
 EXAMPLES = """examples:
@@ -69,7 +73,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', type=existing_file, help='config of pretraining or of a probe')
-    parser.add_argument('checkpoint', type=existing_file, help='checkpoint of that config')
+    parser.add_argument(
+        'checkpoint', type=checkpoint_location, help='checkpoint of that config, or a work folder: its latest one'
+    )
     parser.add_argument(
         'images',
         nargs='+',
@@ -125,104 +131,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def positive(text: str) -> int:
-    """An argparse type: an integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'must be at least 1, got {value}')
-    return value
-
-
-def find_images(arguments: Sequence[str]) -> list[str]:
-    """Image files named by files, folders and patterns, each once, in the order of the arguments.
-
-    Raises:
-        FileNotFoundError: If an argument leads to no image.
-    """
-    found: dict[str, None] = {}
-    for argument in arguments:
-        place = os.path.expanduser(argument)
-        if os.path.isfile(place):
-            matches = [place]
-        elif os.path.isdir(place):
-            matches = [os.fsdecode(path) for path in scan_images(place, OPENCV_EXTENSIONS)]
-        else:
-            names = sorted(glob.glob(place, recursive=True))
-            matches = [name for name in names if name.lower().endswith(OPENCV_EXTENSIONS) and os.path.isfile(name)]
-        if not matches:
-            kind = 'in the folder' if os.path.isdir(place) else 'at'
-            raise FileNotFoundError(f'no image found {kind} {argument}')
-        found.update(dict.fromkeys(matches))
-    return list(found)
-
-
-def spread(items: Sequence, most: int | None) -> list:
-    """At most so many of the items, at even distances."""
-    if most is None or len(items) <= most:
-        return list(items)
-    return [items[i * len(items) // most] for i in range(most)]
-
-
-class Reader:
-    """Reads images under a progress bar; what cannot be read is left out and remembered.
-
-    Args:
-        long_side: Larger images are shrunk to this.
-    """
-
-    def __init__(self, long_side: int) -> None:
-        self.long_side = long_side
-        self.skipped: dict[str, str] = {}
-
-    def read(self, paths: Sequence[str], what: str) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
-        """Path, image (BGR) and original size (H, W) of every readable image."""
-        print(f'{what}: {len(paths)} images', file=sys.stderr)
-        bar = ProgressBar(len(paths), file=sys.stderr)
-        for path in paths:
-            try:
-                image = read_image(path)
-            except (OSError, ValueError) as error:
-                self.skipped[path] = str(error)
-            else:
-                yield path, fit_within(image, self.long_side), image.shape[:2]
-            bar.update()
-        print(file=sys.stderr)
-
-    def report(self, total: int) -> None:
-        """Warn of the skipped images."""
-        if self.skipped:
-            print(f'warning: skipped {len(self.skipped)} of {total} images:', file=sys.stderr)
-            for reason in list(self.skipped.values())[:10]:
-                print(f'  {reason}', file=sys.stderr)
-
-
-def resize_of(cfg: Config) -> int | None:
-    """Longer side of the images that a config tests on, or pretrains on; None where it does not resize."""
-    for name in ('test_dataloader', 'train_dataloader'):
-        for transform in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
-            kind, scale = str(transform.get('type')).rpartition('.')[2], transform.get('scale')
-            if kind == 'Resize' and scale:
-                return scale if isinstance(scale, int) else max(scale)
-            if kind == 'ResizeShortestEdge':
-                return round(4 / 3 * (scale if isinstance(scale, int) else min(scale)))  # the usual shape of images
-    return None
-
-
-def embed(model: BaseModel, image: np.ndarray, size: int) -> EmbeddingMap:
-    """Embeddings of all pixels of an image, of which the network sees at most ``size`` along the longer side."""
-    return EmbeddingMap(embed_image(model, fit_within(image, size)).features, image.shape[:2])
-
-
-class Labels(NamedTuple):
-    """One way of cutting an image into labelled pieces, with what its labels are called and look like."""
-
-    name: str
-    title: str
-    names: Sequence[str]
-    colors: np.ndarray
-    legend: Legend
-
-
 class Picture(NamedTuple):
     """What there is to see of one image."""
 
@@ -240,36 +148,16 @@ def choose_clusters(
     Raises:
         ValueError: If concepts are asked for that the model does not have.
     """
-    concepts = getattr(getattr(model, 'head', None), 'concepts', None)
-    of_probe = getattr(getattr(model, 'decode_head', None), 'centroids', None)
-    if args.concepts:
-        if concepts is None:
-            raise ValueError(
-                f'--concepts needs config and checkpoint of ViCE pretraining; a {type(model).__name__} has no concepts'
-            )
+    concepts = concepts_of(model)
+    if not args.concepts:
+        clusters, name = clusters_of(model, sample, args.num_clusters, args.seed), 'clusters'
+    elif concepts is not None:
         clusters, name = EmbeddingClusters(concepts), 'concepts'
-    elif of_probe is not None and args.num_clusters is None:
-        clusters, name = EmbeddingClusters(of_probe), 'clusters'
     else:
-        clusters, name = EmbeddingClusters.fit(sample, args.num_clusters or 16, seed=args.seed), 'clusters'
-    shares = clusters.shares(sample)
-    title = f'{len(clusters)} {name}'
-    names = [f'{i} ({share:.1%})' for i, share in enumerate(shares)]
-    colors = palette(len(clusters))
-    used = np.flatnonzero(shares)[np.argsort(-shares[shares > 0], kind='stable')]
-    heading = f'{title}, {len(used)} of them in use: number and share of the pixels'
-    return clusters, Labels(name, title, names, colors, Legend(heading, [names[i] for i in used], colors[used]))
-
-
-def probe_classes(model: BaseModel) -> Labels | None:
-    """The classes of a probe, with the names and colours that its checkpoint holds; None for a ViCE model."""
-    if not hasattr(model, 'decode_head'):
-        return None
-    number = model.decode_head.num_classes
-    names, colors = (model.dataset_meta.get(key) or () for key in ('classes', 'palette'))
-    names = names if len(names) == number else [f'class {i}' for i in range(number)]
-    colors = np.asarray(colors, np.uint8) if len(colors) == number else palette(number)
-    return Labels('classes', 'segmentation', names, colors, Legend('classes', names, colors))
+        raise ValueError(
+            f'--concepts needs config and checkpoint of ViCE pretraining; a {type(model).__name__} has no concepts'
+        )
+    return clusters, cluster_labels(clusters, name, sample)
 
 
 def draw(image: np.ndarray, components: np.ndarray, cuts: Sequence[tuple[np.ndarray, Labels]]) -> list[np.ndarray]:
@@ -290,46 +178,13 @@ def look(
 ) -> Iterator[Picture]:
     """Everything there is to see of each image."""
     for path, image, original_size in images:
-        embeddings = embed(model, image, size)
+        embeddings = embed_within(model, image, size)
         label_maps = [clusters.assign(embeddings)[0]]
         if len(kinds) > 1:
             label_maps.append(segment(model, embeddings))
         yield Picture(
             path, draw(image, pca.colors(embeddings)[0], list(zip(label_maps, kinds))), label_maps, original_size
         )
-
-
-@torch.no_grad()
-def segment(model: BaseModel, embeddings: EmbeddingMap) -> np.ndarray:
-    """Class ids (H, W) by the probe."""
-    return model.decode_head(embeddings).argmax(1)[0].cpu().numpy()
-
-
-def unique_names(paths: Sequence[str]) -> dict[str, str]:
-    """A file name without ending for every path, numbered where several have the same one."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for path in paths:
-        name, number = Path(path).stem, 1
-        while name in taken:
-            number += 1
-            name = f'{Path(path).stem}_{number}'
-        taken.add(name)
-        names[path] = name
-    return names
-
-
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture, or a map of ids as grey values."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _, encoded = cv2.imencode('.png', picture[..., ::-1] if picture.ndim == 3 else picture)
-    path.write_bytes(encoded.tobytes())
-
-
-def write_label_map(path: Path, label_map: np.ndarray, num_labels: int, size: tuple[int, int]) -> None:
-    """Write ids as grey values at the original size (H, W) of the image, in as many bits as they need."""
-    ids = label_map.astype(np.uint8 if num_labels <= 256 else np.uint16)
-    write_png(path, cv2.resize(ids, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
 def write_panels(
@@ -362,25 +217,20 @@ def run(args: argparse.Namespace) -> Path:
     """Do what the command line asks for; return the folder of the results."""
     images = spread(find_images(args.images), args.max_images)
     fit_images = spread(find_images(args.fit_images) if args.fit_images else images, FIT_IMAGES)
-    device = ('cuda' if torch.cuda.is_available() else 'cpu') if args.device == 'auto' else args.device
-    model = init_model(args.config, args.checkpoint, device, args.cfg_options)
+    model = init_model(args.config, args.checkpoint, choose_device(args.device), args.cfg_options)
     output = Path(args.output_dir or Path('work_dirs', Path(args.config).stem, 'embeddings'))
 
     size = args.size or resize_of(model.cfg) or LARGE
-    reader = Reader(max(size, LARGE))
-    maps = (embed(model, image, size) for _, image, _ in reader.read(fit_images, 'components and clusters'))
+    reader = ImageReader(max(size, LARGE))
+    maps = (embed_within(model, image, size) for _, image, _ in reader.read(fit_images, 'components and clusters'))
     sample = sample_embeddings(maps, max(FIT_PIXELS // len(fit_images), 1), args.seed)
-    if not len(sample):
-        raise ValueError(
-            f'none of {len(fit_images)} images can be read; the first: {next(iter(reader.skipped.values()))}'
-        )
+    reader.require_some(fit_images)
     pca = EmbeddingPCA.fit(sample)
     clusters, of_clusters = choose_clusters(model, args, sample)
     kinds = [of_clusters, *filter(None, [probe_classes(model)])]
     pictures = look(model, reader.read(images, 'pictures'), pca, clusters, kinds, size)
     items, blocks = write_panels(output, pictures, unique_names(images), kinds, args.save_raw)
-    if not items:
-        raise ValueError(f'none of {len(images)} images can be read; the first: {next(iter(reader.skipped.values()))}')
+    reader.require_some(images)
     write_png(output / 'index.png', contact_sheet(blocks))
     page = gallery_page(
         f'Embeddings: {Path(args.config).stem}',
@@ -395,7 +245,7 @@ def run(args: argparse.Namespace) -> Path:
 
 
 def facts(
-    args: argparse.Namespace, images: Sequence, fit_images: Sequence, pca: EmbeddingPCA, reader: Reader, shown: int
+    args: argparse.Namespace, images: Sequence, fit_images: Sequence, pca: EmbeddingPCA, reader: ImageReader, shown: int
 ) -> dict[str, str]:
     """What stands above the pictures of the page."""
     number = len([path for path in images if path not in reader.skipped])

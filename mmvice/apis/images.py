@@ -1,0 +1,152 @@
+"""Image files named on a command line, and the size at which a model gets them."""
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.utils import ProgressBar
+
+from mmvice.datasets.path_table import scan_images
+from mmvice.datasets.unlabeled_images import OPENCV_EXTENSIONS
+from mmvice.visualization import fit_within
+
+from .inference import read_image
+
+
+def find_images(arguments: Sequence[str]) -> list[str]:
+    """Image files named by files, folders and patterns, each once, in the order of the arguments.
+
+    Raises:
+        FileNotFoundError: If an argument leads to no image.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        place = os.path.expanduser(argument)
+        if os.path.isfile(place):
+            matches = [place]
+        elif os.path.isdir(place):
+            matches = [os.fsdecode(path) for path in scan_images(place, OPENCV_EXTENSIONS)]
+        else:
+            names = sorted(glob.glob(place, recursive=True))
+            matches = [name for name in names if name.lower().endswith(OPENCV_EXTENSIONS) and os.path.isfile(name)]
+        if not matches:
+            kind = 'in the folder' if os.path.isdir(place) else 'at'
+            raise FileNotFoundError(f'no image found {kind} {argument}')
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def spread(items: Sequence, most: int | None) -> list:
+    """At most so many of the items, at even distances."""
+    if most is None or len(items) <= most:
+        return list(items)
+    return [items[i * len(items) // most] for i in range(most)]
+
+
+class ImageReader:
+    """Reads images under a progress bar; what cannot be read is left out and remembered.
+
+    Args:
+        long_side: Larger images are shrunk to this many pixels.
+    """
+
+    def __init__(self, long_side: int) -> None:
+        self.long_side = long_side
+        self.skipped: dict[str, str] = {}
+
+    def read(self, paths: Sequence[str], what: str) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
+        """Path, image (BGR) and original size (H, W) of every readable image."""
+        sys.stderr.write(f'{what}: {len(paths)} images\n')
+        bar = ProgressBar(len(paths), file=sys.stderr)
+        for path in paths:
+            try:
+                image = read_image(path)
+            except (OSError, ValueError) as error:
+                self.skipped[path] = str(error)
+            else:
+                yield path, fit_within(image, self.long_side), image.shape[:2]
+            bar.update()
+        sys.stderr.write('\n')
+
+    def report(self, total: int) -> None:
+        """Warn of the skipped images."""
+        if self.skipped:
+            reasons = list(self.skipped.values())[:10]
+            sys.stderr.write(f'warning: skipped {len(self.skipped)} of {total} images:\n')
+            sys.stderr.writelines(f'  {reason}\n' for reason in reasons)
+
+    def require_some(self, paths: Sequence[str]) -> None:
+        """Check that not all of the images were skipped.
+
+        Raises:
+            ValueError: If they were.
+        """
+        if all(path in self.skipped for path in paths):
+            raise ValueError(f'none of {len(paths)} images can be read; the first: {next(iter(self.skipped.values()))}')
+
+
+def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, str] | None = None) -> dict[str, Path]:
+    """The label maps of those images that have one, found by their names anywhere under a folder.
+
+    Args:
+        images: Paths of images.
+        folder: Folder of label maps, searched with its subfolders.
+        suffixes: Ends of the names of images and of label maps; by default the extension and '.png'.
+
+    Raises:
+        FileNotFoundError: If none of the images has a label map.
+        ValueError: If an image has several, or its name does not end as told.
+    """
+    of_image, of_label = suffixes or (None, '.png')
+    found: dict[str, list[Path]] = {}
+    for path in sorted(Path(folder).expanduser().rglob(f'*{of_label}')):
+        found.setdefault(path.name, []).append(path)
+    labels = {}
+    for image in images:
+        if of_image is not None and not image.endswith(of_image):
+            raise ValueError(f'the name of {image} does not end in {of_image}')
+        name = (Path(image).stem if of_image is None else Path(image).name.removesuffix(of_image)) + of_label
+        matches = found.get(name, [])
+        if len(matches) > 1:
+            raise ValueError(f'{image} has several label maps: {", ".join(map(str, matches[:3]))}')
+        if matches:
+            labels[image] = matches[0]
+    if not labels:
+        raise FileNotFoundError(f'none of the {len(images)} images has a label map under {folder}; the last: {name}')
+    return labels
+
+
+def read_labels(path: str | Path, num_classes: int, ignore_index: int = 255) -> np.ndarray:
+    """Read a label map: uint8 (H, W), class ids and ``ignore_index``.
+
+    Raises:
+        ValueError: If it cannot be decoded, is no map of 8-bit ids, or holds an id that is no class.
+    """
+    labels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
+        kind = 'no image' if labels is None else f'{labels.dtype} {labels.shape}'
+        raise ValueError(f'{path} must be a PNG of 8-bit class ids (H, W), but is {kind}')
+    unknown = labels[(labels >= num_classes) & (labels != ignore_index)]
+    if unknown.size:
+        raise ValueError(
+            f'{path} holds the id {unknown.max()}, but the models know the classes 0 to {num_classes - 1} and '
+            f'{ignore_index}: give label maps of training ids'
+        )
+    return labels
+
+
+def resize_of(cfg: Config) -> int | None:
+    """Longer side of the images that a config tests on, or pretrains on; None where it does not resize."""
+    for name in ('test_dataloader', 'train_dataloader'):
+        for transform in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
+            kind, scale = str(transform.get('type')).rpartition('.')[2], transform.get('scale')
+            if kind == 'Resize' and scale:
+                return scale if isinstance(scale, int) else max(scale)
+            if kind == 'ResizeShortestEdge':
+                return round(4 / 3 * (scale if isinstance(scale, int) else min(scale)))  # the usual shape of images
+    return None

@@ -1,0 +1,40 @@
+"""Fitting a pretraining to other GPUs than its config is made for."""
+
+from typing import Any
+
+from mmengine.config import Config
+
+STEP_COUNTS = ('queue_start_iter', 'freeze_concepts_iters')
+
+
+def base_batch_size(cfg: Config) -> int:
+    """Images of a step, over all GPUs, that a config is made for."""
+    return (cfg.get('auto_scale_lr') or {}).get('base_batch_size') or cfg.train_dataloader.batch_size
+
+
+def scale(cfg: Config, gpus: int | None, images_per_gpu: int | None) -> tuple[int, bool, dict[str, Any]]:
+    """Fit a pretraining to other GPUs than its config is made for.
+
+    The learning rate follows the images of a step, what is counted in steps does so inversely, and the queue keeps its
+    length over all GPUs.
+
+    Args:
+        cfg: Config, made for ``auto_scale_lr.base_batch_size`` images of a step.
+        gpus: Number of GPUs; None for the config's.
+        images_per_gpu: Images of a step on each; None for the config's.
+
+    Returns:
+        tuple: Number of GPUs, whether the learning rate has to be scaled, and settings that change.
+    """
+    base, batch = base_batch_size(cfg), cfg.train_dataloader.batch_size
+    own_gpus = base // batch
+    gpus, images = gpus or own_gpus, images_per_gpu or batch
+    options = {} if images == batch else {'train_dataloader.batch_size': images}
+    head = cfg.model.get('head') or {}
+    scaled = gpus * images != base
+    if scaled:
+        steps = {name: head[name] for name in STEP_COUNTS if head.get(name)}
+        options.update({f'model.head.{name}': round(value * base / (gpus * images)) for name, value in steps.items()})
+    if gpus != own_gpus and head.get('queue_length'):
+        options['model.head.queue_length'] = round(head['queue_length'] * own_gpus / gpus)
+    return gpus, scaled, options

@@ -1,0 +1,39 @@
+"""Pictures and label maps as files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def unique_names(paths: Sequence[str]) -> dict[str, str]:
+    """A file name without ending for every path, numbered where several have the same one.
+
+    Example:
+        >>> unique_names(['a/x.png', 'b/x.jpg'])
+        {'a/x.png': 'x', 'b/x.jpg': 'x_2'}
+    """
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for path in paths:
+        name, number = Path(path).stem, 1
+        while name in taken:
+            number += 1
+            name = f'{Path(path).stem}_{number}'
+        taken.add(name)
+        names[path] = name
+    return names
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB picture (H, W, 3), or a map of ids (H, W) as grey values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, encoded = cv2.imencode('.png', picture[..., ::-1] if picture.ndim == 3 else picture)
+    path.write_bytes(encoded.tobytes())
+
+
+def write_label_map(path: Path, label_map: np.ndarray, num_labels: int, size: tuple[int, int]) -> None:
+    """Write ids as grey values at the original size (H, W) of the image, in as many bits as they need."""
+    ids = label_map.astype(np.uint8 if num_labels <= 256 else np.uint16)
+    write_png(path, cv2.resize(ids, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT))
