@@ -1,5 +1,6 @@
 """Every config builds, trains one step, saves, predicts and is measured, on small data in the true on-disk format."""
 
+import runpy
 from pathlib import Path
 
 import cv2
@@ -14,29 +15,79 @@ from mmvice.apis import build_runner
 from mmvice.registry import DATASETS, MODELS
 from mmvice.structures import EmbeddingMap
 
-ROOT = Path(__file__).parents[1] / 'configs'
+PROJECT = Path(__file__).parents[1]
+ROOT = PROJECT / 'configs'
 PRETRAIN = sorted([*(ROOT / 'vice').glob('*.py'), *(ROOT / 'ablation').glob('*.py')])
 PROBES = sorted([*(ROOT / 'linear_probe').glob('*.py'), *(ROOT / 'cluster_probe').glob('*.py')])
-EMBEDDERS = sorted(path for path in (ROOT / '_base_' / 'models').glob('*.py') if path.stem != 'embedder')
+FINETUNE = sorted((ROOT / 'finetune').glob('*.py'))
+EMBEDDERS = sorted(
+    path for path in (ROOT / '_base_' / 'models').glob('*.py') if not path.stem.startswith(('embedder', 'segmentor'))
+)
 
 
 def name(path):
     return path.stem
 
 
-@pytest.fixture(scope='module')
-def camvid(tmp_path_factory):
-    """Four small images and labels in CamVid's layout."""
-    root, rng = tmp_path_factory.mktemp('camvid'), np.random.default_rng(0)
+def write_image(path, rng, size):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    cv2.imwrite(str(path), cv2.resize(small, size))
+
+
+def write_labels(path, rng, size, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = rng.choice(values, (9, 12)).astype(np.uint8)
+    cv2.imwrite(str(path), cv2.resize(small, size, interpolation=cv2.INTER_NEAREST))
+
+
+def make_camvid(root, rng):
+    """Images and labels as in CamVid's folder."""
     for split in ('train', 'val'):
-        for kind in ('images', 'annotations'):
-            (root / kind / split).mkdir(parents=True)
         for i in range(2):
-            image = cv2.resize(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8), (96, 72))
-            labels = cv2.resize(rng.choice([0, 3, 10, 255], (9, 12)).astype(np.uint8), (96, 72), interpolation=0)
-            cv2.imwrite(str(root / 'images' / split / f'{i}.jpg'), image)
-            cv2.imwrite(str(root / 'annotations' / split / f'{i}.png'), labels)
-    return str(root)
+            write_image(root / 'images' / split / f'{i}.jpg', rng, (96, 72))
+            write_labels(root / 'annotations' / split / f'{i}.png', rng, (96, 72), [0, 3, 10, 255])
+
+
+def make_coco(root, rng):
+    """COCO and COCO-Stuff as published, with the curated lists, and converted by the project's tool."""
+    for split in ('train2017', 'unlabeled2017', 'val2017'):
+        for i in range(2):
+            size = (112 + 16 * i, 96)
+            write_image(root / 'images' / split / f'{i:012d}.jpg', rng, size)
+            if split != 'unlabeled2017':
+                write_labels(root / 'stuffthingmaps' / split / f'{i:012d}.png', rng, size, [0, 16, 100, 181, 255])
+        if split != 'unlabeled2017':
+            curated = root / 'curated' / split / 'Coco164kFull_Stuff_Coarse_7.txt'
+            curated.parent.mkdir(parents=True)
+            curated.write_text('000000000000\n000000000001\n')
+    runpy.run_path(str(PROJECT / 'tools' / 'dataset_converters' / 'coco_stuff27.py'))['main'](
+        [str(root), '--allow-partial']
+    )
+
+
+def make_cityscapes(root, rng):
+    """Cityscapes as published, converted by the project's tool."""
+    for split in ('train', 'train_extra', 'val'):
+        for i in range(2):
+            stem = f'aachen_{i:06d}_000019'
+            write_image(root / 'leftImg8bit' / split / 'aachen' / f'{stem}_leftImg8bit.png', rng, (128, 96))
+            if split != 'train_extra':
+                labels = root / 'gtFine' / split / 'aachen' / f'{stem}_gtFine_labelIds.png'
+                write_labels(labels, rng, (128, 96), [0, 7, 9, 11, 26, 33])
+    runpy.run_path(str(PROJECT / 'tools' / 'dataset_converters' / 'cityscapes.py'))['main'](
+        [str(root), '--allow-partial']
+    )
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """A folder with two images of every split of every data set, in the published layouts."""
+    root, rng = tmp_path_factory.mktemp('data'), np.random.default_rng(0)
+    make_camvid(root / 'camvid', rng)
+    make_coco(root / 'coco', rng)
+    make_cityscapes(root / 'cityscapes', rng)
+    return root
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +96,16 @@ def scope():
         yield
 
 
-def shrink(cfg, camvid, work_dir):
+SMALL = dict(
+    ContextualViewCrop=dict(view_size=64, num_views=2),
+    CenterCrop=dict(crop_size=(96, 96)),
+    RandomCrop=dict(crop_size=(64, 64)),
+    ResizeShortestEdge=dict(scale=96),
+    SuperpixelSLIC=dict(region_size=8),
+)
+
+
+def shrink(cfg, data, work_dir):
     """One step on two samples, in this process."""
     cfg.work_dir = str(work_dir)
     cfg.launcher = 'none'
@@ -55,29 +115,47 @@ def shrink(cfg, camvid, work_dir):
             continue
         loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
         loader.batch_size = min(loader.batch_size, 2)
-        if loader.dataset.type == 'SyntheticScenesDataset':
-            loader.dataset.num_scenes = 2
+        dataset = loader.dataset
+        if dataset.type == 'SyntheticScenesDataset':
+            dataset.num_scenes = 2
+        elif dataset.data_root.startswith('data/my_'):
+            dataset.update(data_root=str(data / 'coco'), data_prefix=dict(img_path=''))
         else:
-            loader.dataset.data_root = camvid
-        for step in loader.dataset.pipeline:
-            if step.type == 'ContextualViewCrop':
-                step.update(view_size=64, num_views=2)
-            elif step.type in ('CenterCrop', 'RandomCrop'):
-                step.crop_size = (96, 96)
-            elif step.type == 'ResizeShortestEdge':
-                step.scale = 96
-            elif step.type == 'SuperpixelSLIC':
-                step.region_size = 8
-    if cfg.train_cfg.type == 'IterBasedTrainLoop':
+            dataset.data_root = str(data / Path(dataset.data_root).name)
+        for step in dataset.pipeline:
+            step.update(SMALL.get(step.type, {}))
+            if step.type in ('Resize', 'RandomResize') and step.scale == (2048, 512):
+                step.scale = (256, 64)
+    if cfg.train_cfg.type == 'EpochCountedTrainLoop':
+        cfg.train_cfg.max_epochs = 0.01
+    elif cfg.train_cfg.type == 'IterBasedTrainLoop':
         cfg.train_cfg.max_iters = 1
+    if cfg.train_cfg.type != 'ClusterFitLoop':
         cfg.default_hooks.checkpoint.interval = 1
+    if cfg.model.get('pretrained'):
+        depth = cfg.model.backbone.depth
+        assert cfg.model.pretrained == f'torchvision://resnet{depth}'
+        cfg.model.pretrained = None  # a download; tests of the loading itself are in test_models
     cfg.log_level = 'WARNING'
     return cfg
 
 
+def thin(model):
+    """A quarter of the channels of a deep ResNet; test_embedders_train_under_vice has them all in full."""
+    if model.backbone.depth == 18:
+        return
+    model.backbone.base_channels = 16
+    if model.decoder.type == 'LightFPN':
+        model.decoder.in_channels = [64, 128, 256, 512]
+    else:
+        model.decoder.head.update(in_channels=512, channels=32, c1_in_channels=64, c1_channels=12)
+
+
 @pytest.mark.parametrize('path', PRETRAIN, ids=name)
-def test_pretraining(path, camvid, tmp_path):
-    runner = build_runner(shrink(Config.fromfile(path), camvid, tmp_path))
+def test_pretraining(path, data, tmp_path):
+    cfg = shrink(Config.fromfile(path), data, tmp_path)
+    thin(cfg.model)
+    runner = build_runner(cfg)
     before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
     model = runner.train()
     assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters())
@@ -89,23 +167,34 @@ def test_pretraining(path, camvid, tmp_path):
     assert result.pred_sem_seg.data.shape == (1, 50, 70)
 
 
+def source_of(embedder_checkpoint):
+    """The pretraining config whose run a probe's ``embedder_checkpoint`` names: a folder, or a file in it."""
+    run = Path(embedder_checkpoint)
+    run, file = (run.parent, run) if run.suffix == '.pth' else (run, None)
+    paths = [path for path in PRETRAIN if path.stem == run.name]
+    assert len(paths) == 1, f'no config makes {embedder_checkpoint}'
+    source = Config.fromfile(paths[0])
+    if file is not None:
+        assert file.stem == f'iter_{source.train_cfg.max_iters}'
+    return source
+
+
 @pytest.mark.parametrize('path', PROBES, ids=name)
-def test_probes(path, camvid, tmp_path):
-    cfg = shrink(Config.fromfile(path), camvid, tmp_path)
+def test_probes(path, data, tmp_path):
+    cfg = shrink(Config.fromfile(path), data, tmp_path)
     head = cfg.model.decode_head
     if head.type == 'ClusterProbeHead':
         head.update(num_clusters=5)
         cfg.train_cfg.max_samples = 400
+    thin(cfg.model)
     assert head.num_classes == len(DATASETS.get(cfg.train_dataloader.dataset.type).METAINFO['classes'])
     pretrained = cfg.model.embedder_checkpoint
     assert (pretrained is None) == path.stem.startswith('random-init')
     if pretrained is not None:
-        recipe = Path(pretrained).parent.name
-        assert (ROOT / 'vice' / f'{recipe}.py').is_file(), f'no config makes {pretrained}'
-        source = Config.fromfile(ROOT / 'vice' / f'{recipe}.py')
-        assert Path(pretrained).stem == f'iter_{source.train_cfg.max_iters}'
+        source = source_of(pretrained)
+        thin(source.model)
         torch.manual_seed(0)
-        vice = MODELS.build(source.model)
+        vice = MODELS.build({**source.model, 'pretrained': None})
         cfg.model.embedder_checkpoint = str(tmp_path / 'vice.pth')
         torch.save(dict(state_dict=vice.state_dict()), cfg.model.embedder_checkpoint)
     runner = build_runner(cfg)
@@ -113,10 +202,35 @@ def test_probes(path, camvid, tmp_path):
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     tested = Config.fromfile(path)
     tested.load_from = checkpoint
-    tested = shrink(tested, camvid, tmp_path / 'test')
+    tested = shrink(tested, data, tmp_path / 'test')
     tested.model.decode_head = cfg.model.decode_head
+    thin(tested.model)
     metrics = build_runner(tested).test()
     assert 0 <= metrics['mIoU'] <= 100 and 0 <= metrics['aAcc'] <= 100
+
+
+@pytest.mark.parametrize('path', FINETUNE, ids=name)
+def test_finetuning(path, data, tmp_path):
+    """With a learning rate of 0, so that the weights that it starts from are there to be compared afterwards."""
+    cfg = shrink(Config.fromfile(path), data, tmp_path)
+    cfg.model.data_preprocessor.size = (64, 64)
+    cfg.optim_wrapper.optimizer.lr = 0.0
+    from_vice = path.stem.startswith('vice_')
+    if from_vice:
+        source = source_of(str(Path(cfg.model.init_cfg.checkpoint).parent))
+        vice = MODELS.build({**source.model, 'pretrained': None})
+        torch.save(dict(state_dict=vice.state_dict()), tmp_path / 'vice.pth')
+        cfg.model.init_cfg.checkpoint = str(tmp_path / 'mmseg.pth')
+        to_mmseg = runpy.run_path(str(PROJECT / 'tools' / 'model_converters' / 'to_mmseg.py'))['main']
+        to_mmseg([str(tmp_path / 'vice.pth'), cfg.model.init_cfg.checkpoint])
+    runner = build_runner(cfg)
+    model = runner.train()
+    assert 0 <= runner.test()['mIoU'] <= 100
+    if from_vice:
+        parts = [(vice.backbone, model.backbone), (vice.decoder.head, model.decode_head)]
+        for ours, theirs in ((dict(a.named_parameters()), dict(b.named_parameters())) for a, b in parts):
+            kept = [key for key in ours if not key.startswith('conv_seg')]
+            assert kept and all(torch.equal(ours[key], theirs[key]) for key in kept)
 
 
 @pytest.mark.parametrize('path', EMBEDDERS, ids=name)
@@ -133,29 +247,76 @@ def test_embedders_train_under_vice(path):
     assert without == []
 
 
-ABLATIONS = {
-    'no masking': {'train_dataloader.dataset.pipeline.4.max_ratio': 0},
-    'mask up to 50 %': {'train_dataloader.dataset.pipeline.4.max_ratio': 0.5},
-    'no contextual shift': {'train_dataloader.dataset.pipeline.3.contextual': False},
-    'grid': {'train_dataloader.dataset.pipeline.2': dict(type='SuperpixelGrid', region_size=10)},
-    'pixels': {'train_dataloader.dataset.pipeline.2': dict(type='SuperpixelGrid', region_size=1)},
-    'three views': {'train_dataloader.dataset.pipeline.3.num_views': 3},
-    'larger views': {'train_dataloader.dataset.pipeline.3.view_size': 80},
-    'wider range': {'train_dataloader.dataset.pipeline.3.scale_range': (0.15, 2.0)},
-    'concepts': {'model.head.num_concepts': 256},
-    'queue': {'model.head.queue_length': 100},
-    'embedding': {'model.decoder.embed_dims': 32},
+def flat(cfg, prefix=''):
+    """All settings of a config by their dotted names."""
+    items = enumerate(cfg) if isinstance(cfg, (list, tuple)) else cfg.items()
+    settings = {}
+    for key, value in items:
+        if isinstance(value, (dict, list)):
+            settings.update(flat(value, f'{prefix}{key}.'))
+        else:
+            settings[f'{prefix}{key}'] = value
+    return settings
+
+
+# What an ablation's name says after the last underscore, and the settings that it may change
+PIPELINE = 'train_dataloader.dataset.pipeline'
+CHANGES = {
+    'slic': ('SuperpixelSLIC', 'region_size'),
+    'grid': ('SuperpixelGrid', 'type'),
+    'pixels': ('SuperpixelGrid', 'type'),
+    'mask': ('SuperpixelMask', 'max_ratio'),
+    'no-mask': ('SuperpixelMask', 'max_ratio'),
+    'no-context': ('ContextualViewCrop', 'contextual'),
+    'view': ('ContextualViewCrop', 'view_size'),
+    'views': ('ContextualViewCrop', 'num_views'),
+    'scale': ('ContextualViewCrop', 'scale_range'),
 }
+MODEL_CHANGES = {'k': 'model.head.num_concepts', 'd': 'model.decoder.embed_dims', 'queue-k': 'model.head.queue_length'}
 
 
-@pytest.mark.parametrize('change', ABLATIONS)
-def test_ablations_of_tables_2_and_5_are_config_changes(change, camvid, tmp_path):
-    cfg = shrink(Config.fromfile(ROOT / 'vice' / 'vice_r18_light-fpn_adamw-2k_camvid-64x64.py'), camvid, tmp_path)
-    options = {key: value for key, value in ABLATIONS[change].items() if not isinstance(value, dict)}
-    cfg.merge_from_dict(options)
-    for value in ABLATIONS[change].values():
-        if isinstance(value, dict):
-            cfg.train_dataloader.dataset.pipeline[2] = value
-    cfg.model.backbone.base_channels, cfg.model.decoder.in_channels = 8, [8, 16, 32, 64]
-    model = build_runner(cfg).train()
-    assert model.head.progress[0] == 1 and all(p.isfinite().all() for p in model.parameters())
+@pytest.mark.parametrize(
+    'path',
+    [p for p in PRETRAIN if p.parent.name == 'ablation' and (p.parent / f'{p.stem.rpartition("_")[0]}.py').is_file()],
+    ids=name,
+)
+def test_an_ablation_changes_what_its_name_says_and_nothing_else(path):
+    base, _, change = path.stem.rpartition('_')
+    before, after = (flat(Config.fromfile(p)) for p in (path.with_name(f'{base}.py'), path))
+    steps = Config.fromfile(path).train_dataloader.dataset.pipeline
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    changed = {key for key in changed if not key.startswith('train_pipeline')}
+    word, _, number = change.partition('-')
+    kind = change if change in CHANGES else word
+    if kind in CHANGES:
+        step, setting = CHANGES[kind]
+        places = {key.removeprefix(f'{PIPELINE}.').split('.')[0] for key in changed if key.startswith(PIPELINE)}
+        assert len(places) == 1 and all(key.startswith(PIPELINE) for key in changed), changed
+        found = steps[int(places.pop())]
+        assert found.type == step and setting in {key.split('.')[4] for key in changed}
+        if number.isdigit() and kind not in ('mask', 'scale'):
+            assert found[{'slic': 'region_size', 'grid': 'region_size'}.get(kind, setting)] == int(number)
+        if kind == 'pixels':
+            assert found.region_size == 1
+    else:
+        names = {
+            MODEL_CHANGES[''.join(c for c in part if not c.isdigit())]
+            for part in ([change] if change.startswith('queue') else change.split('-'))
+        }
+        assert changed and changed <= names
+
+
+def test_scaled_recipes_follow_the_linear_rule():
+    scaled = [path for path in PRETRAIN if '_8xb' in path.stem or '_1xb' in path.stem]
+    assert len(scaled) == 8
+    for path in scaled:
+        schedule = path.stem.split('_')[3]
+        gpus, images = (int(n) for n in schedule.split('-')[0].split('xb'))
+        paper, cfg = (Config.fromfile(p) for p in (str(path).replace(schedule.split('-')[0], '32xb4'), path))
+        share = gpus * images / 128
+        assert cfg.train_dataloader.batch_size == images
+        assert cfg.auto_scale_lr.base_batch_size == gpus * images
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(paper.optim_wrapper.optimizer.lr * share)
+        assert cfg.model.head.queue_length * gpus == paper.model.head.queue_length * 32 == 160_000
+        for key in ('queue_start_iter', 'freeze_concepts_iters'):
+            assert cfg.model.head[key] * share == paper.model.head[key] == 313

@@ -11,13 +11,6 @@ model = dict(
 )
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='ResizeShortestEdge', scale=320, max_size=100_000),
-            dict(type='PackSegInputs'),
-        ]
-    ),
+    dataset=dict(pipeline=_base_.fit_pipeline),
 )
 default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))

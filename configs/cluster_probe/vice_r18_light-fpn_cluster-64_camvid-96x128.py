@@ -12,13 +12,6 @@ model = dict(
 )
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='Resize', scale=(128, 96), keep_ratio=True, interpolation='area'),
-            dict(type='PackSegInputs'),
-        ]
-    ),
+    dataset=dict(pipeline=_base_.fit_pipeline),
 )
 default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))

@@ -11,3 +11,6 @@ model = dict(
         type='DenseSwAVHead', num_concepts=128, queue_length=5000, queue_start_iter=313, freeze_concepts_iters=313
     ),
 )
+optim_wrapper = dict(optimizer=dict(lr=0.04))
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=10000, val_interval=10000)
+auto_scale_lr = dict(base_batch_size=16)

@@ -1,7 +1,7 @@
 _base_ = './r18_light-fpn.py'
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    backbone=dict(type='ResNetV1c', dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), contract_dilation=True),
+    backbone=dict(dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1), contract_dilation=True),
     decoder=dict(
         _delete_=True,
         type='SegHeadDecoder',

@@ -1,0 +1,7 @@
+# Cityscapes without labels: the 2,975 images of train and the 19,998 of train_extra
+_base_ = './views_256.py'
+train_dataloader = dict(
+    dataset=dict(
+        data_root='data/cityscapes', data_prefix=dict(img_path=['leftImg8bit/train', 'leftImg8bit/train_extra'])
+    )
+)

@@ -1,0 +1,6 @@
+# Table 2: DeepLabV3+ at low resolution
+_base_ = './vice_r18_deeplabv3plus_32xb4-lars-24e_cityscapes-256x256.py'
+train_pipeline = [
+    {**step, 'region_size': 10} if step['type'] == 'SuperpixelSLIC' else step for step in _base_.train_pipeline
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,7 @@
+# Table 2: every pixel its own region
+_base_ = '../vice/vice_r18_light-fpn_32xb4-lars-24e_cityscapes-256x256.py'
+train_pipeline = [
+    dict(type='SuperpixelGrid', region_size=1) if step['type'] == 'SuperpixelSLIC' else step
+    for step in _base_.train_pipeline
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

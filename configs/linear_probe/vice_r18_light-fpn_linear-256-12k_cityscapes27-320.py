@@ -1,0 +1,12 @@
+# Table 1, PiCIE's 27 classes
+_base_ = [
+    '../_base_/models/r18_light-fpn.py',
+    '../_base_/datasets/cityscapes27_320.py',
+    '../_base_/schedules/linear_probe.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='ProbeSegmentor',
+    embedder_checkpoint='work_dirs/vice_r18_light-fpn_32xb4-lars-24e_cityscapes-256x256_slic-10_k27',
+    decode_head=dict(type='LinearProbeHead', num_classes=27, num_filters=256),
+)

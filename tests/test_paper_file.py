@@ -1,0 +1,116 @@
+"""configs/paper.yml, the metafiles and the configs agree with each other."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from mmvice.apis.paper import check, read_paper
+from mmvice.apis.paper.commands import Launch, commands
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / 'configs'
+FOLDERS = ('vice', 'ablation', 'linear_probe', 'cluster_probe', 'finetune')
+
+
+@pytest.fixture(scope='module')
+def paper():
+    return read_paper(CONFIGS / 'paper.yml')
+
+
+def test_every_row_makes_sense(paper):
+    assert check(paper) == []
+
+
+def test_all_tables_and_figures_are_there(paper):
+    """Figures 1 and 2 are an illustration and a diagram."""
+    expected = {f'table-{i}' for i in range(1, 14)} | {f'figure-{i}' for i in range(3, 11)}
+    assert set(paper.tables) - expected == {'table-2-camvid'} and expected <= set(paper.tables)
+
+
+def used_configs(paper):
+    parts = [part for table in paper.tables.values() for part in [*table.rows, *table.pictures]]
+    results = [result for part in parts for result in getattr(part, 'results', ())]
+    return {
+        config
+        for part in [*parts, *results]
+        for config in (getattr(part, 'pretrain', None), getattr(part, 'probe', None))
+        if config
+    }
+
+
+def test_every_config_of_the_paper_is_in_a_table(paper):
+    """One is the base of another, with superpixels of a size that no table has."""
+    recipes = {
+        f'{folder}/{path.stem}'
+        for folder in FOLDERS
+        for path in (CONFIGS / folder).glob('*.py')
+        if '32xb4' in path.stem or 'coco-stuff27' in path.stem or 'cityscapes' in path.stem and 'probe' in folder
+    }
+    alone = 'ablation/vice_r18_deeplabv3plus_32xb4-lars-24e_cityscapes-256x256'
+    assert recipes - used_configs(paper) == {alone}
+    assert Config.fromfile(CONFIGS / f'{alone}_slic-10.py').model == Config.fromfile(CONFIGS / f'{alone}.py').model
+
+
+def test_commands_name_tools_and_configs_that_exist(paper):
+    lines = commands(paper, list(paper.tables.values()), Launch(seeds=2))
+    run = [line for line in lines if line and not line.startswith('#')]
+    assert len(run) > 150
+    for line in run:
+        line = line.partition('; do ')[2] if line.startswith('for ') else line
+        words = shlex.split(line)
+        named = [word for word in words if re.match(r'(tools|configs)/', word)]
+        assert named and all((ROOT / word).is_file() for word in named), line
+
+
+def test_quoted_numbers_of_the_paper(paper):
+    """Some cells, looked up in the paper again."""
+    cells = {
+        ('table-1', 'COCO', 'ViCE (L = 256)', 'mIoU'): 25.49,
+        ('table-1', 'Cityscapes', 'ViCE (from scratch)', 'aAcc'): 82.99,
+        ('table-2', None, 'ViCE 1px', 'Time'): '34h 4min',
+        ('table-3', 'Cityscapes', 'RN 101, 72 epochs', 'aAcc'): 82.85,
+        ('table-5', None, 'Views 4 → 3', 'Δ mIoU'): -1.22,
+        ('table-6', None, 'D = 256, K = 128', 'mIoU'): 27.25,
+        ('table-8', 'COCO', 'High: RN50, DLV3+, 45', 'Linear mIoU'): 27.77,
+        ('table-9', None, 'COCO → Cityscapes', 'mIoU'): 34.14,
+        ('table-10', None, 'Bicycle', 'DG linear IoU'): 53.24,
+        ('table-11', None, '1 %, 496 images', 'ViCE'): 40.17,
+        ('table-13', None, 'High resolution, RN 50', 'Cluster model'): 2395,
+    }
+    for (table, group, name, column), figure in cells.items():
+        rows = [row for row in paper.tables[table].rows if (row.group, row.name) == (group, name)]
+        assert len(rows) == 1 and rows[0].paper[column] == figure
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_metafile(folder, paper):
+    """Every config is listed, and a number that is called the paper's is one of the paper's numbers for it."""
+    content = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text(encoding='utf-8'))
+    listed = [model['Config'] for model in content['Models']]
+    assert listed == sorted(str(path.relative_to(ROOT)) for path in (CONFIGS / folder).glob('*.py'))
+    assert (ROOT / content['Collections'][0]['README']).is_file()
+    assert all(model['In Collection'] == content['Collections'][0]['Name'] for model in content['Models'])
+    for model in content['Models']:
+        config = f'{folder}/{model["Name"]}'
+        assert model['Config'] == f'configs/{config}.py'
+        known = {
+            figure
+            for table in paper.tables.values()
+            for row in table.rows
+            for result in row.results
+            if config in (result.pretrain, result.probe)
+            for figure in result.paper.values()
+        }
+        for result in model.get('Results', []):
+            source, _, _ = result['Source'].partition(':')
+            assert source in ('the paper', 'mmvice')
+            assert source == 'mmvice' or set(result['Metrics'].values()) <= known, model['Name']
+
+
+def test_model_index_imports_all_metafiles():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
+    assert index['Import'] == [f'configs/{folder}/metafile.yml' for folder in FOLDERS]
