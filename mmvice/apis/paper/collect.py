@@ -42,18 +42,22 @@ def collect(paper: Paper, tables: Sequence[Table], work_dirs: Path, charts: Path
 
 
 def _cells(paper: Paper, table: Table, rows: Sequence[Row], work_dirs: Path) -> list[list[str]]:
-    """Header and rows: for every column that one of the rows has, the paper's figure and that of the runs."""
+    """Header and rows: for every column that one of the rows has, the figure of the runs, after the paper's if any."""
     columns = [column for column in table.columns if any(column in row.paper for row in rows)]
-    cells = [['', *(name for column in columns for name in (f'{column}, *paper*', column))]]
+    stated = {column for row in table.rows for column, figure in row.paper.items() if figure is not None}
+    cells = [['']]
+    for column in columns:
+        cells[0] += [f'{column}, *paper*', column] if column in stated else [column]
     for row in rows:
         line = [row.name]
         for column in columns:
-            if column not in row.paper:
-                line += ['', '']
-                continue
-            theirs = paper_figure(column, row.paper[column])
-            ours = 'quoted' if row.quoted is not None else measure(paper, table, row, column, work_dirs).text(column)
-            line += [theirs, ours]
+            theirs, ours = '', ''
+            if column in row.paper:
+                theirs = paper_figure(column, row.paper[column])
+                ours = (
+                    'quoted' if row.quoted is not None else measure(paper, table, row, column, work_dirs).text(column)
+                )
+            line += [theirs, ours] if column in stated else [ours]
         cells.append(line)
     return cells
 
