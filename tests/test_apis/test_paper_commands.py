@@ -174,3 +174,8 @@ def test_words_are_quoted_for_the_shell(tmp_path):
 def test_a_folder_that_settings_cannot_name_is_refused(tmp_path):
     with pytest.raises(ValueError, match="embedder_checkpoint: 'my runs/pre' cannot be given on a command line"):
         lines_of(tmp_path, '1', work_dirs=Path('my runs'))
+
+
+def test_mixed_precision_is_for_pretraining(tmp_path):
+    found = [line for line in lines_of(tmp_path, '1', amp=True) if not line.startswith('#')]
+    assert found == [f'{PRE_32} --amp', PROBE, RANDOM]

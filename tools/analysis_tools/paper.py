@@ -53,6 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'the learning rate and what is counted in steps are scaled linearly; probes stay on one GPU and unscaled',
     )
     run.add_argument('--seeds', type=positive, default=1, metavar='S', help='seeds 0 to S-1 (default: %(default)s)')
+    run.add_argument('--amp', action='store_true', help='pretrain in mixed precision, as the authors did')
     run.add_argument('--missing', action='store_true', help='leave out what has finished')
     gather = kinds.add_parser(
         'collect',
@@ -99,7 +100,7 @@ def answer(args: argparse.Namespace) -> str:
     if problems:
         raise ValueError('\n  '.join([f'{args.paper} has rows that cannot be run:', *problems]))
     if args.kind == 'commands':
-        launch = Launch(args.gpus, args.images_per_gpu, args.seeds, args.missing, args.work_dirs)
+        launch = Launch(args.gpus, args.images_per_gpu, args.seeds, args.missing, args.amp, args.work_dirs)
         return '\n'.join(commands(paper, tables, launch))
     return collect(paper, tables, args.work_dirs, args.out.parent if args.out else None)
 

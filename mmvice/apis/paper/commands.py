@@ -23,6 +23,7 @@ class Launch:
         images_per_gpu: Images of a step on each; None for the config's own number.
         seeds: Number of seeds, from 0.
         missing: Leave out what has finished.
+        amp: Pretrain in mixed precision.
         work_dirs: Folder of all runs.
     """
 
@@ -30,6 +31,7 @@ class Launch:
     images_per_gpu: int | None = None
     seeds: int = 1
     missing: bool = False
+    amp: bool = False
     work_dirs: Path = Path('work_dirs')
 
 
@@ -106,7 +108,14 @@ def _pretraining_lines(paper: Paper, config: str, seed: int, launch: Launch) -> 
     notes = []
     if scaled and 'max_iters' in cfg.train_cfg:
         notes = [f'# {config} makes {cfg.train_cfg.max_iters} steps, of another number of images here']
-    return [*notes, _line([*start, '--work-dir', str(run), '--resume', *(['--auto-scale-lr'] * scaled)], options, seed)]
+    return [
+        *notes,
+        _line(
+            [*start, '--work-dir', str(run), '--resume', *(['--amp'] * launch.amp), *(['--auto-scale-lr'] * scaled)],
+            options,
+            seed,
+        ),
+    ]
 
 
 def _probe_lines(paper: Paper, result: Result | Pictures, seed: int, launch: Launch) -> Iterator[str]:

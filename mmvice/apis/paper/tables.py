@@ -125,7 +125,7 @@ def select(paper: Paper, names: Sequence[str]) -> list[Table]:
     """
     chosen: dict[str, Table] = {}
     for name in names:
-        key = f'table-{name}' if name.isdigit() else name.lower()
+        key = name.lower() if f'table-{name.lower()}' not in paper.tables else f'table-{name.lower()}'
         if key == 'all':
             chosen.update(paper.tables)
         elif key in paper.tables:
