@@ -1,11 +1,11 @@
 # make            what there is to make
 # make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
-# Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS.
+# Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d).
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test lint format clean
+.PHONY: help install quickstart test benchmark lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,6 +25,9 @@ quickstart: $(STAMP) ## Pretrain on built-in scenes on the CPU, fit both probes,
 test: $(STAMP) ## Run the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS)
 
+benchmark: $(STAMP) ## Measure the parts against straightforward ones, write work_dirs/benchmark/results.json
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks $(BENCHMARK_ARGS)
+
 lint: $(STAMP) ## Check style and format
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
@@ -35,7 +38,7 @@ format: $(STAMP) ## Mend style and format where that can be done automatically
 
 clean: ## Remove .venv, builds and caches; data and work_dirs stay
 	rm -rf "$(VENV)" build dist mmvice.egg-info mmvice/.mim .pytest_cache .ruff_cache .hypothesis
-	find mmvice tools tests configs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find mmvice tools tests configs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lines of pip's report that tell a waiting reader something.
 PROGRESS := awk '/^ *Downloading .*(MB|GB)/ || /^Building/ {sub(/^ */, "  "); print; fflush()} \

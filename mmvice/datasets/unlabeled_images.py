@@ -174,12 +174,7 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
     def _load(self, info: dict, load_image: LoadImageFromFile) -> dict | None:
         index = info['sample_idx']
         if index not in self.skipped:
-            try:
-                results = load_image(info)
-                defect = 'not readable' if results is None else self._defect(results['img'])
-            except Exception as error:  # decoders raise whatever they like on a damaged file
-                reason = ' '.join(str(error).split()) or type(error).__name__
-                defect = f'not readable ({reason})'
+            results, defect = try_to_load(load_image, info, self.min_size)
             if defect is None:
                 return results
             self._skip(index, info['img_path'], defect)
@@ -202,13 +197,22 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
             level=logging.WARNING,
         )
 
-    def _defect(self, img: np.ndarray) -> str | None:
-        if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
-            return f'decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
-        height, width = img.shape[:2]
-        if min(height, width) < self.min_size:
-            return f'too small: {width}x{height} px, and min_size is {self.min_size}'
-        return None
+
+def try_to_load(load_image: LoadImageFromFile, info: dict, min_size: int) -> tuple[dict | None, str | None]:
+    """The loaded image's results and None, or None and what is wrong with it."""
+    try:
+        results = load_image(info)
+    except Exception as error:  # decoders raise whatever they like on a damaged file
+        return None, f'not readable ({" ".join(str(error).split()) or type(error).__name__})'
+    if results is None:
+        return None, 'not readable'
+    img = results['img']
+    if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
+        return None, f'decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
+    height, width = img.shape[:2]
+    if min(height, width) < min_size:
+        return None, f'too small: {width}x{height} px, and min_size is {min_size}'
+    return results, None
 
 
 def _as_list(value: str | Sequence[str]) -> list[str]:

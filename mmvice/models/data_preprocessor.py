@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmvice.registry import MODELS
 from mmvice.structures import ViewsDataSample
+from mmvice.utils.device import to_device
 
 
 @MODELS.register_module()
@@ -17,6 +18,9 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
     Views (M, 3, h, w) of N images become (N*M, 3, h, w), image-major (b = n*M + m). After normalisation the pixels
     under ``view_masks`` are replaced by noise, uniform in [-1, 1] (Sec. 3.2). The noise is drawn on the device by a
     generator of its own, seeded with the samples' ``noise_seed``: a resumed run repeats it.
+
+    The host does not wait for any of this. Batches should come in page-locked memory (``pin_memory=True`` in the
+    dataloader, where a thread of its own puts them there); others are copied there first.
 
     Args:
         kwargs: As for MMSegmentation's ``SegDataPreProcessor``: ``mean``, ``std``, ``bgr_to_rgb`` and the rest.
@@ -46,13 +50,21 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
             )
         views = torch.stack(list(views)).flatten(0, 1)
         if self._channel_conversion:
-            views = views[:, [2, 1, 0]]
+            views = views.flip(1)
         views = views.float()
         if self._enable_normalize:
             views = (views - self.mean) / self.std
         if samples is not None and any('view_masks' in s for s in samples):
             views = self._mask_with_noise(views, samples)
         return dict(inputs=views, data_samples=samples)
+
+    def cast_data(self, data: Any) -> Any:
+        """Put the tensors of a batch on the device, without waiting for their arrival."""
+        if isinstance(data, Tensor):
+            return to_device(data, self.device)
+        if isinstance(data, ViewsDataSample) and self.device.type == 'cuda':
+            return data.pin_memory().to(self.device, non_blocking=True)
+        return super().cast_data(data)
 
     def _mask_with_noise(self, views: Tensor, samples: list[ViewsDataSample]) -> Tensor:
         blank = torch.zeros_like(samples[0].regions, dtype=torch.bool)

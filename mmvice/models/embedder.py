@@ -1,5 +1,6 @@
 """The network of ViCE: a backbone, a decoder, and the embedding map they give."""
 
+import torch
 from mmengine.model import BaseModel
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
@@ -18,15 +19,32 @@ class EmbedderMixin:
     backbone: nn.Module
     decoder: nn.Module
 
-    def build_embedder(self: BaseModel, backbone: ConfigType, decoder: ConfigType) -> None:
+    memory_format = torch.contiguous_format
+
+    def build_embedder(
+        self: BaseModel,
+        backbone: ConfigType,
+        decoder: ConfigType,
+        channels_last: bool = False,
+        compile: bool | dict = False,
+    ) -> None:
         """Build both parts from their configs.
 
         Args:
             backbone: Any backbone of MMSegmentation or MMPretrain that returns a pyramid of feature maps.
             decoder: A decoder of :mod:`mmvice.models.decoders`.
+            channels_last: Keep weights, images and feature maps with their channels next to each other.
+            compile: Run both parts through ``torch.compile``, with these arguments if it is a dict. Names of weights
+                stay as they are.
         """
         self.backbone = MODELS.build(backbone)
         self.decoder = MODELS.build(decoder)
+        if channels_last:
+            self.memory_format = torch.channels_last
+        for part in (self.backbone, self.decoder):
+            part.to(memory_format=self.memory_format)
+            if compile is not False:
+                part.compile(**({} if compile is True else compile))
 
     @property
     def embed_dims(self) -> int:
@@ -35,6 +53,7 @@ class EmbedderMixin:
 
     def embed(self, inputs: Tensor) -> EmbeddingMap:
         """Embed normalised images (B, 3, H, W)."""
+        inputs = inputs.contiguous(memory_format=self.memory_format)
         return EmbeddingMap(self.decoder(self.backbone(inputs)), inputs.shape[-2:])
 
 

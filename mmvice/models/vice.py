@@ -28,6 +28,9 @@ class ViCE(EmbedderMixin, BaseModel):
             where the file has them: a checkpoint file, a work folder (its latest checkpoint), or what MMEngine can
             fetch, such as ``torchvision://resnet18``; :mod:`mmvice.utils.weight_formats` says what is recognised. The
             rest is initialised as its configs say. Defaults to None.
+        channels_last (bool): Lay out weights and feature maps of the network with channels last. Defaults to False.
+        compile (bool | dict): Run backbone and decoder through ``torch.compile``, with these arguments if it is a
+            dict. Not to be confused with the Runner's ``compile``, which takes in the whole step. Defaults to False.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -41,10 +44,12 @@ class ViCE(EmbedderMixin, BaseModel):
         head: ConfigType,
         data_preprocessor: OptConfigType = None,
         pretrained: str | None = None,
+        channels_last: bool = False,
+        compile: bool | dict = False,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
-        self.build_embedder(backbone, decoder)
+        self.build_embedder(backbone, decoder, channels_last, compile)
         self.head = MODELS.build({'embed_dims': self.embed_dims, **head})
         if self.head.embed_dims != self.embed_dims:
             raise ValueError(

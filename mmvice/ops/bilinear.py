@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmvice.utils.device import to_device
+
 
 @lru_cache(maxsize=64)
 def _axis(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     source = (torch.arange(out_size, dtype=torch.float64) + 0.5) * (in_size / out_size) - 0.5
     source = source.clamp_(0, in_size - 1)
     lower = source.floor().clamp_(max=max(in_size - 2, 0))
-    return lower.long().to(device), (source - lower).to(dtype).to(device)
+    return to_device(lower.long(), device), to_device((source - lower).to(dtype), device)
 
 
 def bilinear_axis(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -55,7 +57,7 @@ def _matrices(in_size: int, out_size: int, device: torch.device, dtype: torch.dt
         linear[rows, lower + 1] = weight
         quadratic[rows, 2 * lower + 1] = 2 * weight * (1 - weight)
         quadratic[rows, 2 * lower + 2] = weight**2
-    return linear.to(dtype).to(device), quadratic.to(dtype).to(device)
+    return to_device(linear.to(dtype), device), to_device(quadratic.to(dtype), device)
 
 
 def linear_matrix(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> Tensor:

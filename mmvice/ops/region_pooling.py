@@ -2,6 +2,9 @@
 
 The sum over a region of ``c_j u_j`` is ``sum_k a_k f_k`` with ``a_k = sum_j c_j w_jk``: a sparse matrix (regions x
 low-resolution pixels) times the low-resolution vectors. Work per pixel does not depend on the number of channels.
+
+How many entries that matrix has depends on the regions. The CPU counts them. A GPU is not made to tell: there the
+arrays are as long as there are pixels, and what is left over of them is skipped.
 """
 
 from functools import lru_cache
@@ -9,8 +12,13 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mmvice.utils.device import to_device
 
 from .bilinear import bilinear_axis
+
+_SPARE_BAG = 256  # unused entries that are summed, as zeros, into one spare row
 
 
 @lru_cache(maxsize=32)
@@ -20,7 +28,7 @@ def _cell_order(in_size: tuple[int, int], out_size: tuple[int, int], device: tor
     lower_x, _ = bilinear_axis(in_size[1], out_size[1], 'cpu', torch.float64)
     cells = (lower_y[:, None] * in_size[1] + lower_x[None, :]).flatten()
     order = torch.argsort(cells, stable=True)
-    return order.to(device), cells[order].to(device)
+    return to_device(order, device), to_device(cells[order], device)
 
 
 def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
@@ -38,7 +46,6 @@ def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
             a look, and such pixels belong to no region there).
     """
     limits = torch.tensor(num_regions, dtype=torch.int64)
-    offsets = (limits.cumsum(0) - limits).to(regions.device, non_blocking=True)
     if regions.device.type == 'cpu' and regions.numel():
         largest = regions.flatten(1).amax(1).long()
         for b in torch.nonzero(largest >= limits).flatten().tolist():
@@ -46,11 +53,18 @@ def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
                 f'regions[{b}] holds id {int(largest[b])}, but num_regions[{b}] is {int(limits[b])}: '
                 'ids must lie in 0..num_regions-1, with -1 for pixels of no region'
             )
-    outside = (regions < 0) | (regions >= limits.to(regions.device, non_blocking=True)[:, None, None])
-    return torch.where(outside, -1, regions.long() + offsets[:, None, None])
+    limits, offsets = to_device(torch.stack([limits, limits.cumsum(0) - limits]), regions.device)[:, :, None, None]
+    return torch.where((regions < 0) | (regions >= limits), -1, regions.long() + offsets)
 
 
-def region_sums(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids: int, mean: bool) -> Tensor:
+def region_sums(
+    rows: Tensor,
+    pixel_weights: Tensor | None,
+    ids: Tensor,
+    num_ids: int,
+    mean: bool,
+    count_entries: bool | None = None,
+) -> Tensor:
     """Sum or mean over regions of the weighted, bilinearly upsampled vectors, computed at low resolution.
 
     Pixels are visited one interpolation cell after the other; consecutive pixels of one cell and one region share their
@@ -62,6 +76,8 @@ def region_sums(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids
         ids: (B, H, W) int64 global region ids, -1 for pixels of no region.
         num_ids: Number of regions R.
         mean: Divide by the number of pixels of each region.
+        count_entries: Make the sparse matrix as small as it can be, for which the host reads the number of its
+            entries. By default on the CPU only. The results are equal but for rounding.
 
     Returns:
         Tensor: (R, D); zeros for a region without pixels.
@@ -69,44 +85,162 @@ def region_sums(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids
     batch, height, width, dims = rows.shape
     if num_ids == 0 or ids.numel() == 0:
         return rows.new_zeros(num_ids, dims) + 0 * rows.sum()
+    if count_entries is None:
+        count_entries = rows.device.type == 'cpu'
     size = (ids.shape[1], ids.shape[2])
     order, cells = _cell_order((height, width), size, rows.device)
-
-    ids = ids.flatten(1)[:, order]
-    starts = torch.ones_like(ids, dtype=torch.bool)
-    starts[:, 1:] = (ids[:, 1:] != ids[:, :-1]) | (cells[1:] != cells[:-1])
-    starts = starts.flatten()
-    run_of_pixel = starts.cumsum(0) - 1
-    first = starts.nonzero().flatten()
-    run_ids = ids.flatten()[first]
-
     weights = _corner_weights((height, width), size, rows)[order]
     if pixel_weights is None:
         weights = weights.expand(batch, -1, -1)
     else:
         weights = weights * pixel_weights.flatten(1)[:, order].unsqueeze(-1)
-    run_weights = rows.new_zeros(len(first), 4).index_add(0, run_of_pixel, weights.reshape(-1, 4))
 
-    sorted_ids, by_id = run_ids.sort()
-    by_id = by_id[int((sorted_ids < 0).sum()) :]
-    run_ids, first, run_weights = run_ids[by_id], first[by_id], run_weights[by_id]
-    if mean:
-        counts = torch.bincount(ids.flatten() + 1, minlength=num_ids + 1)[1:]
-        run_weights = run_weights / counts[run_ids].unsqueeze(1).to(rows.dtype)
-
+    ids = ids.flatten(1)[:, order]
+    first, run_of_pixel, used = _runs(ids, cells, count_entries)
+    ids = ids.flatten()
+    entries = rows.new_zeros(len(first) + 1, 4).index_add(0, run_of_pixel, weights.reshape(-1, 4))[1:]
     pixels = size[0] * size[1]
-    corner = first // pixels * (height * width) + cells[first % pixels]
-    right = 1 if width > 1 else 0
-    below = width if height > 1 else 0
-    neighbours = corner.unsqueeze(1) + torch.tensor([0, right, below, below + right], device=corner.device)
-    offsets = torch.searchsorted(run_ids, torch.arange(num_ids, device=run_ids.device)) * 4
-    return F.embedding_bag(
-        neighbours.flatten(),
-        rows.reshape(-1, dims),
-        offsets,
+    corners = first // pixels * (height * width) + cells[first % pixels]
+    sums = _sparse_product(rows, entries, corners, ids[first], num_ids, used)
+    if not mean:
+        return sums
+    counts = _count_ids(ids, num_ids).clamp_min(1)
+    return sums / counts.unsqueeze(1).to(sums.dtype)
+
+
+def _runs(ids: Tensor, cells: Tensor, count_entries: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Consecutive pixels of one region and one cell.
+
+    Args:
+        ids: Region ids (B, P) in the order of visiting; runs with a negative id are left out.
+        cells: Cells (P,) in that order.
+        count_entries: Give exactly as many runs as there are; else B * P, with zeros after the last one.
+
+    Returns:
+        First pixel (n,) of every run, number (B * P,) of every pixel's run from 1 on, or 0 where it is in none, and
+        which of the n runs are used: bool (n,), or None for all.
+    """
+    inside = ids >= 0
+    starts = inside.clone()
+    starts[:, 1:] &= (ids[:, 1:] != ids[:, :-1]) | (cells[1:] != cells[:-1])
+    starts, inside = starts.flatten(), inside.flatten()
+    count = starts.cumsum(0)
+    run_of_pixel = torch.where(inside, count, 0)
+    if count_entries:
+        return starts.nonzero().flatten(), run_of_pixel, None
+    position = torch.arange(len(starts), device=ids.device)
+    first = torch.zeros(len(starts) + 1, dtype=torch.int64, device=ids.device)
+    first = first.scatter(0, torch.where(starts, count, 0), position)[1:]
+    return first, run_of_pixel, position < count[-1]
+
+
+def _count_ids(ids: Tensor, num_ids: int) -> Tensor:
+    """How often each of the ids 0..num_ids-1 occurs; -1 is not counted. ``bincount`` would hold up a GPU."""
+    if ids.device.type == 'cpu':
+        return torch.bincount(ids + 1, minlength=num_ids + 1)[1:]
+    return ids.new_zeros(num_ids + 1).scatter_add(0, ids + 1, torch.ones_like(ids))[1:]
+
+
+def _sparse_product(
+    rows: Tensor, entries: Tensor, corners: Tensor, regions: Tensor, num_regions: int, used: Tensor | None
+) -> Tensor:
+    """Sums (R, D) over regions of weighted low-resolution vectors.
+
+    Args:
+        rows: (B, h, w, D).
+        entries: (n, 4) weights of the four neighbours.
+        corners: (n,) upper left neighbour among the B * h * w vectors, ascending over the entries that are used.
+        regions: (n,) region of every entry.
+        num_regions: Number of regions R.
+        used: bool (n,), the entries that count, which come first; or None for all.
+    """
+    flat = rows.reshape(-1, rows.shape[-1])
+    _, height, width, _ = rows.shape
+    right, below = int(width > 1), width * int(height > 1)
+    steps = (0, right, below, below + right)
+    by_region, order = _spread_unused(regions, num_regions, used).sort(stable=True)
+    neighbours = torch.stack([corners[order] + step for step in steps], 1)
+    if used is None:
+        return _bag_sums(flat, neighbours, entries[order], by_region, num_regions)
+    sums = _bag_sums(flat.detach(), neighbours, entries[order], by_region, num_regions, spare=True)
+    corners = _spread_unused(corners, len(flat), used)
+    return _VectorGradient.apply(sums, flat, entries.detach(), corners, regions, steps) if flat.requires_grad else sums
+
+
+class _VectorGradient(torch.autograd.Function):
+    """Leaves the sums as they are, and gives the low-resolution vectors their gradient: the transposed product.
+
+    As the entries come in the order of their corners, they are its rows without sorting. The gradient that
+    ``embedding_bag`` has of its own would work through unused entries too, and needs D numbers for every ten of them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx,
+        sums: Tensor,
+        flat: Tensor,
+        entries: Tensor,
+        corners: Tensor,
+        regions: Tensor,
+        steps: tuple[int, ...],
+    ) -> Tensor:
+        ctx.save_for_backward(entries, corners, regions)
+        ctx.steps, ctx.num_vectors = steps, len(flat)
+        return sums.view_as(sums)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple:
+        entries, corners, regions = ctx.saved_tensors
+        out, grad = None, grad.contiguous()
+        for step, weights in zip(ctx.steps, entries.unbind(1)):
+            share = _bag_sums(grad, regions.unsqueeze(1), weights, corners, ctx.num_vectors, spare=True)
+            if out is None:
+                out = share
+            else:
+                out[step:] += share[: len(share) - step]
+        return grad, out, None, None, None, None
+
+
+def _spread_unused(bags: Tensor, num_bags: int, used: Tensor | None) -> Tensor:
+    """Put entries that are not used, if there can be any, into spare bags after the others, few to each.
+
+    A GPU has one block work through a bag: a single one for all of them would be the last to end by far.
+    """
+    if used is None:
+        return bags
+    spare = torch.arange(len(bags), device=bags.device) // _SPARE_BAG
+    return torch.where(used, bags, num_bags + spare)
+
+
+def _bag_sums(
+    vectors: Tensor, indices: Tensor, weights: Tensor, bags: Tensor, num_bags: int, spare: bool = False
+) -> Tensor:
+    """Weighted sums of vectors (num_bags, D), bag by bag.
+
+    Args:
+        vectors: (m, D).
+        indices: (n, k) of vectors, those of entries in spare bags of no importance.
+        weights: n * k weights.
+        bags: (n,) bag of every entry, ascending, from ``num_bags`` on spare ones.
+        num_bags: Number of bags that are wanted.
+        spare: There may be spare bags; their entries are passed over.
+    """
+    total, padding = num_bags, None
+    if spare:
+        total, padding = num_bags + len(bags) // _SPARE_BAG + 1, len(vectors)
+        vectors = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
+        indices = torch.where((bags < num_bags).unsqueeze(1), indices, padding)
+    starts = torch.searchsorted(bags, torch.arange(total, device=bags.device), out_int32=True) * indices.shape[1]
+    sums = F.embedding_bag(
+        indices.flatten().int(),
+        vectors,
+        starts,
         mode='sum',
-        per_sample_weights=run_weights.flatten(),
+        per_sample_weights=weights.flatten(),
+        padding_idx=padding,
     )
+    return sums[:num_bags]
 
 
 def _corner_weights(in_size: tuple[int, int], out_size: tuple[int, int], like: Tensor) -> Tensor:

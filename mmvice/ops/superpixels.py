@@ -52,12 +52,12 @@ def slic(
     check_slic_settings(region_size, ruler, num_iters, backend)
     lab = cv2.cvtColor(cv2.GaussianBlur(image, (3, 3), 0), cv2.COLOR_BGR2Lab)
     if backend == 'opencv':
-        return _contiguous(_opencv_slic(lab, region_size, ruler, num_iters))
+        return contiguous(_opencv_slic(lab, region_size, ruler, num_iters))
     height, width = lab.shape[:2]
     rows, cols = (max(1, int(size / region_size + 0.5)) for size in (height, width))
     row_step = min(max(region_size // 5, 1), 3)
     planes = np.ascontiguousarray(lab.transpose(2, 0, 1), dtype=np.float32)
-    return _contiguous(_slic(planes, rows, cols, region_size, (ruler / region_size) ** 2, num_iters, row_step))
+    return contiguous(_slic(planes, rows, cols, region_size, (ruler / region_size) ** 2, num_iters, row_step))
 
 
 def grid_superpixels(height: int, width: int, region_size: int) -> np.ndarray:
@@ -258,8 +258,8 @@ def _move_seeds(planes, seeds, first_row, row_step, ids):
 
 
 @jit
-def _contiguous(ids):
-    """Renumber ids in their order, in place, so that none is missing."""
+def contiguous(ids):
+    """Renumber ids int32 (H, W) from 0 in their order, in place, so that none is missing; negative ones may not be."""
     flat = ids.reshape(-1)
     new_id = np.zeros(flat.max() + 1, np.int32)
     for i in range(flat.size):

@@ -46,6 +46,12 @@ class ViewsDataSample(BaseDataElement):
     def view_masks(self) -> None:
         del self._view_masks
 
+    def pin_memory(self) -> 'ViewsDataSample':
+        """A copy in page-locked memory; a DataLoader with ``pin_memory=True`` makes it."""
+        sample = self.new()
+        sample.set_data({name: value.pin_memory() for name, value in self.items()})
+        return sample
+
 
 def _check(name: str, value: torch.Tensor, dtype: torch.dtype) -> None:
     """Raise unless ``value`` is a tensor (M, h, w) of this type."""

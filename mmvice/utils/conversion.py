@@ -16,6 +16,12 @@ import numpy as np
 from mmengine.utils import ProgressBar
 
 IGNORE = 255
+
+
+class Skipped(str):
+    """Returned by a function that :func:`convert` calls, for a source of which there is no file: why."""
+
+
 FILE_ENDS = {'.png': b'IEND\xaeB`\x82', '.jpg': b'\xff\xd9'}
 
 
@@ -143,7 +149,8 @@ def convert(function: Callable[..., Any], jobs: Sequence[tuple], workers: int, w
             if len(results) % step == 0 or len(results) == len(left):
                 bar.update(len(results) - bar.completed)
         _say('')
-    _say(f'{what}: {len(jobs)} complete, {len(left)} of them written now')
+    skipped = sum(isinstance(result, Skipped) for result in results)
+    _say(f'{what}: {len(jobs) - skipped} complete, {len(left) - skipped} of them written now')
     return results
 
 

@@ -11,10 +11,11 @@ from mmvice.structures import EmbeddingMap, ViewsDataSample
 
 BACKBONE = dict(type='mmseg.ResNet', depth=18, base_channels=8, norm_cfg=dict(type='BN'))
 DECODER = dict(type='mmvice.LightFPN', in_channels=[8, 16, 32, 64], embed_dims=6)
+COMPILE = dict(backend='aot_eager')  # all of the compiler but its last stage, which takes minutes
 PREPROCESSOR = dict(type='mmvice.ViCEDataPreprocessor', mean=[10, 20, 30], std=[1, 2, 3], bgr_to_rgb=True)
 
 
-def build(**head):
+def build(model=None, **head):
     return MODELS.build(
         dict(
             type='mmvice.ViCE',
@@ -22,6 +23,7 @@ def build(**head):
             decoder=DECODER,
             head=dict(type='mmvice.DenseSwAVHead', num_concepts=4, **head),
             data_preprocessor=PREPROCESSOR,
+            **(model or {}),
         )
     )
 
@@ -105,6 +107,31 @@ def test_autocast_gives_finite_losses_and_gradients(dtype):
     loss.backward()
     assert loss.dtype == torch.float32 and loss.isfinite()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    'switches',
+    [
+        pytest.param(dict(channels_last=True), id='channels_last'),
+        pytest.param(dict(compile=COMPILE), id='compile', marks=pytest.mark.slow),
+        pytest.param(dict(channels_last=True, compile=COMPILE), id='both', marks=pytest.mark.slow),
+    ],
+)
+def test_layout_and_compiler_change_nothing_but_the_time(switches):
+    """Neither loss, nor gradients, nor names of weights."""
+    torch.manual_seed(0)
+    plain, fast = build().double(), build(switches).double()
+    fast.load_state_dict(plain.state_dict())
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    inputs, (_, samples) = torch.randn(4, 3, 32, 40).double(), zip(packed(), packed())
+    losses = [model(inputs, list(samples), mode='loss')['loss'] for model in (plain, fast)]
+    torch.testing.assert_close(*losses)
+    for loss in losses:
+        loss.backward()
+    torch.testing.assert_close(*([p.grad for p in model.parameters()] for model in (plain, fast)), check_stride=False)
+    if switches.get('channels_last'):
+        features = fast(inputs).features
+        assert features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
 
 
 def test_bad_use_is_named():

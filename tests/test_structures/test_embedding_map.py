@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmvice.ops import region_sums
 from mmvice.structures import EmbeddingMap
 
 SIZES = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(1, 23), st.integers(1, 23))
@@ -42,6 +43,23 @@ def test_region_means_and_gradients_equal_the_materialised_form(size, seed):
     torch.testing.assert_close(implicit, explicit, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(implicit_grad, explicit_grad, rtol=1e-7, atol=1e-10)
     assert (implicit[-2:] == 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=SIZES, seed=st.integers(0, 1000), num_ids=st.integers(1, 9), mean=st.booleans(), weighted=st.booleans())
+def test_a_gpus_way_to_region_sums_gives_those_of_the_cpu(size, seed, num_ids, mean, weighted):
+    """The arrays of fixed length, whose unused entries are passed over, against those that are just long enough."""
+    e = make_map(size, seed=seed)
+    rows = e.features.detach().permute(0, 2, 3, 1).contiguous().requires_grad_()
+    weights = torch.rand(2, *e.size, dtype=torch.float64, requires_grad=True) if weighted else None
+    ids = torch.randint(-1, num_ids, (2, *e.size))
+    inputs = [rows, weights] if weighted else [rows]
+    upstream = torch.randn(num_ids, 5, dtype=torch.float64)
+    results = []
+    for count_entries in (True, False):
+        sums = region_sums(rows, weights, ids, num_ids, mean, count_entries)
+        results.append((sums, *torch.autograd.grad((sums * upstream).sum(), inputs)))
+    torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,6 +2,7 @@
 
 import mmseg.datasets.transforms  # noqa: F401  registers MMSegmentation's and MMCV's transforms, for pipelines that mix
 
+from mmvice.datasets.transforms.load_superpixels import LoadSuperpixels
 from mmvice.datasets.transforms.mutual_regions import MutualRegions
 from mmvice.datasets.transforms.pack import PackViCEInputs
 from mmvice.datasets.transforms.superpixel_mask import SuperpixelMask
@@ -14,6 +15,7 @@ from mmvice.datasets.transforms.view_flip import RandomViewFlip
 
 __all__ = [
     'ContextualViewCrop',
+    'LoadSuperpixels',
     'MutualRegions',
     'PackViCEInputs',
     'RandomViewFlip',

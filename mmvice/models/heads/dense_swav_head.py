@@ -13,6 +13,7 @@ from mmvice.models.utils import CollapseMonitor
 from mmvice.ops import sinkhorn_knopp
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
+from mmvice.utils.device import to_device
 
 
 @MODELS.register_module()
@@ -140,7 +141,7 @@ class DenseSwAVHead(BaseModule):
         with torch.autocast(regions.device.type, enabled=False):
             # z*: mean embedding of every region in every view, at unit length (M, R, D)
             means = embeddings.region_means(regions, np.repeat(num_regions, num_views), self.normalize_pixels)
-            means = means[_view_major(num_regions, num_views).to(means.device, non_blocking=True)]
+            means = means[to_device(_view_major(num_regions, num_views), means.device)]
             means = F.normalize(means, dim=-1)
 
             # s*: scores of all views (Eq. 3)
@@ -155,7 +156,8 @@ class DenseSwAVHead(BaseModule):
             # L: cross-entropy between q and the softmax of the scores (Eq. 4)
             log_p = F.log_softmax(scores / self.temperature, dim=-1)
             cross_entropy = -(targets * log_p[1:]).sum(-1).mean(0)
-            weights = _region_weights(num_regions, self.reduction).to(cross_entropy)
+            weights = _region_weights(num_regions, self.reduction).to(cross_entropy.dtype)
+            weights = to_device(weights, cross_entropy.device)
             loss = (weights * cross_entropy).sum()
         if loss.requires_grad:
             loss.register_hook(self._expect_step)
@@ -204,7 +206,7 @@ class DenseSwAVHead(BaseModule):
             self._queue_next = (self._queue_next + len(newest)) % self.queue_length
             self._queue_filled = min(self._queue_filled + len(newest), self.queue_length)
         progress = torch.tensor([self._steps, self._queue_next, self._queue_filled])
-        self.progress.copy_(progress, non_blocking=True)
+        self.progress.copy_(to_device(progress, self.progress.device))
 
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -214,7 +216,7 @@ class DenseSwAVHead(BaseModule):
     @torch.no_grad()
     def _diagnose(self, means: Tensor, predictions: Tensor, targets: Tensor, num_images: int) -> dict[str, Tensor]:
         used = predictions.new_zeros(self.num_concepts)
-        used[predictions.argmax(1)] = 1
+        used.index_fill_(0, predictions.argmax(1), 1)
         num_rows = max(len(targets), 1)
         usage = predictions.sum(0) / num_rows
         return dict(

@@ -172,10 +172,12 @@ def test_data_sample_checks_its_fields():
     assert 'view_masks' not in sample
 
 
+REQUIRED = dict(SuperpixelGrid=dict(region_size=7), LoadSuperpixels=dict(folder='superpixels', img_root='images'))
+
+
 @pytest.mark.parametrize('name', transforms.__all__)
 def test_every_step_is_registered_and_prints_its_settings(name):
-    config = dict(type=name, **({'region_size': 7} if name == 'SuperpixelGrid' else {}))
-    step = TRANSFORMS.build(config)
+    step = TRANSFORMS.build(dict(type=name, **REQUIRED.get(name, {})))
     assert type(step) is getattr(transforms, name)
     rebuilt = eval(repr(step), vars(transforms))
     assert repr(rebuilt) == repr(step)
@@ -183,7 +185,7 @@ def test_every_step_is_registered_and_prints_its_settings(name):
 
 @pytest.mark.parametrize('name', transforms.__all__)
 def test_every_step_names_the_step_that_is_missing_before_it(name):
-    step = TRANSFORMS.build(dict(type=name, **({'region_size': 7} if name == 'SuperpixelGrid' else {})))
+    step = TRANSFORMS.build(dict(type=name, **REQUIRED.get(name, {})))
     with pytest.raises(KeyError, match='before it in the pipeline'):
         step(dict(something=1))
 

@@ -1,0 +1,1 @@
+"""mmvice's own parts against straightforward implementations of the same, side by side: ``make benchmark``."""

@@ -1,0 +1,1 @@
+"""Straightforward implementations: what the benchmarks compare with, and are checked against."""

@@ -1,0 +1,143 @@
+"""Superpixels as files: a PNG for each image, with one channel of 8 or 16 bits that holds the id of every pixel."""
+
+import io
+import os
+import pickle
+import random
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from mmvice.datasets.unlabeled_images import try_to_load
+from mmvice.ops.superpixels import contiguous
+from mmvice.registry import TRANSFORMS
+from mmvice.utils.conversion import Skipped, write_file
+
+_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
+
+
+def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '{path}.png') -> str:
+    """Where the superpixels of an image are: in ``folder`` as the image is in ``img_root``, subfolders included.
+
+    Args:
+        img_path: Path of the image.
+        img_root: Folder that the image is in, at any depth.
+        folder: Folder of the superpixels.
+        filename: The path in ``folder``: ``{path}`` stands for the image's path in ``img_root``, ``{stem}`` for that
+            without its ending.
+
+    Raises:
+        ValueError: If the image is not in ``img_root``.
+
+    Example:
+        >>> superpixel_path('data/camvid/images/train/7.jpg', 'data/camvid', 'slic')
+        'slic/images/train/7.jpg.png'
+    """
+    relative = os.path.relpath(img_path, os.path.expanduser(img_root))
+    if relative.split(os.sep)[0] in (os.pardir, os.curdir):
+        raise ValueError(f'the image {printable(img_path)} is not in the folder {img_root!r}')
+    name = filename.format(path=relative, stem=os.path.splitext(relative)[0])
+    return os.path.join(os.path.expanduser(folder), name)
+
+
+def check_filename(filename: str) -> None:
+    """ValueError unless ``filename`` is a pattern that :func:`superpixel_path` can fill in."""
+    fixed = filename.replace('{path}', '').replace('{stem}', '')
+    if fixed == filename or set('{}') & set(fixed) or os.path.isabs(filename) or os.pardir in Path(filename).parts:
+        raise ValueError(f"filename must be like '{{path}}.png' or 'regions/{{stem}}.png', got {filename!r}")
+
+
+def encode_superpixels(superpixels: np.ndarray) -> bytes:
+    """The PNG file of superpixels (H, W), ids from 0 on; 8 bits where that is enough, else 16.
+
+    Raises:
+        ValueError: If there are more than 65536 of them.
+    """
+    largest = int(superpixels.max(initial=0))
+    if largest > 0xFFFF:
+        raise ValueError(
+            f'{largest + 1:,} superpixels in an image of {superpixels.shape[1]}x{superpixels.shape[0]} px, but files '
+            'hold 65,536 at most: make them larger, or compute them in training'
+        )
+    image = superpixels.astype(np.uint8 if largest <= 0xFF else np.uint16)
+    return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
+
+
+def decode_superpixels(content: bytes) -> np.ndarray:
+    """Superpixels int32 (H, W) out of a PNG file, numbered 0..K-1 in the order of their ids.
+
+    Raises:
+        ValueError: If it is not a whole PNG file with one channel of 8 or 16 bits.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=['PNG']) as image:
+            mode, ids = image.mode, np.asarray(image)
+    except Exception as error:  # decoders raise whatever they like on a damaged file
+        raise ValueError(f'not a whole PNG file ({error})') from error
+    if mode not in _MODES:
+        raise ValueError(f'a PNG with the channels {mode}, but it must have one channel of 8 or 16 bits, the ids')
+    return contiguous(ids.astype(np.int32))
+
+
+def printable(path: str) -> str:
+    """A path for messages, whatever bytes its name has."""
+    return repr(path.encode('utf-8', 'backslashreplace').decode())
+
+
+def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.ndarray | Skipped:
+    """Superpixels int32 (H, W) that a pipeline gives for an image, or why the image is left out.
+
+    Args:
+        img_path: Path of the image.
+        pipeline: Pickled list of the configs of the steps, ``LoadImageFromFile`` first.
+        min_size: As of :class:`UnlabeledImageDataset`.
+
+    Raises:
+        ValueError: If a step draws random numbers, or no step gives superpixels.
+    """
+    load_image, *steps = _build(pipeline)
+    results, defect = try_to_load(load_image, dict(img_path=img_path), min_size)
+    if results is None:
+        return Skipped(f'{printable(img_path)} is {defect}')
+    before = _random_state()
+    for step in steps:
+        results = step(results)
+        if results is None:
+            return Skipped(f'{printable(img_path)} is rejected by {type(step).__name__}')
+        if _random_state() != before:
+            raise ValueError(
+                f'{type(step).__name__} draws random numbers, so that the superpixels differ from epoch to epoch: they '
+                'cannot be stored. Move it behind the step that computes them, or go on computing them in training'
+            )
+    if 'superpixels' not in results:
+        raise ValueError(f'the steps {[type(step).__name__ for step in steps]} give no superpixels')
+    return results['superpixels']
+
+
+def store_superpixels(img_path: str, target: str, pipeline: bytes, min_size: int) -> Skipped | None:
+    """Write what :func:`compute_superpixels` gives for an image to the file ``target``, whole or not at all."""
+    superpixels = compute_superpixels(img_path, pipeline, min_size)
+    if isinstance(superpixels, Skipped):
+        return superpixels
+    try:
+        content = encode_superpixels(superpixels)
+    except ValueError as error:
+        raise ValueError(f'{printable(img_path)}: {error}') from error
+    write_file(target, content)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _build(pipeline: bytes) -> list:
+    with DefaultScope.overwrite_default_scope('mmvice'):
+        return [TRANSFORMS.build(step) for step in pickle.loads(pipeline)]
+
+
+def _random_state() -> tuple:
+    name, keys, *rest = np.random.get_state()
+    return name, keys.tobytes(), *rest, random.getstate(), torch.get_rng_state().numpy().tobytes()

@@ -1,0 +1,71 @@
+"""Step 1, from files: regions that were computed before, by this project's tool or any other segmenter."""
+
+import os
+from pathlib import Path
+
+from mmcv.transforms import BaseTransform
+
+from mmvice.datasets.superpixel_files import check_filename, decode_superpixels, printable, superpixel_path
+from mmvice.datasets.transforms.checks import get_input
+from mmvice.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadSuperpixels(BaseTransform):
+    """Read the regions of the image from a file, in the place of :class:`SuperpixelSLIC`.
+
+    The files are those of ``tools/dataset_converters/superpixels.py``, or of any other segmenter: PNG, one channel of 8
+    or 16 bits, the region of every pixel of the image *as it is at this place of the pipeline*, resized and cropped.
+    Ids may be any; they become 0..K-1 in their order. A PNG with a palette counts by its indices.
+
+    Required Keys:
+
+    - img: uint8 (H, W, 3)
+    - img_path
+
+    Added Keys:
+
+    - superpixels: int32 (H, W), ids 0..K-1
+
+    Args:
+        folder: folder of the files.
+        img_root: folder of the images; a file lies in ``folder`` as its image in ``img_root``.
+        filename: path of a file in ``folder``: ``{path}`` is the image's path in ``img_root``, ``{stem}`` the same
+            without ending.
+
+    Raises:
+        FileNotFoundError, ValueError: for an image without a file, one that is not in ``img_root``, and a file of
+            another format or size.
+    """
+
+    def __init__(self, folder: str, img_root: str, filename: str = '{path}.png') -> None:
+        check_filename(filename)
+        self.folder = folder
+        self.img_root = img_root
+        self.filename = filename
+
+    def transform(self, results: dict) -> dict:
+        height, width = get_input(results, 'img', 'LoadImageFromFile', self).shape[:2]
+        img_path = get_input(results, 'img_path', 'LoadImageFromFile', self)
+        path = superpixel_path(img_path, self.img_root, self.folder, self.filename)
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f'{type(self).__name__}: no file {printable(path)} with the superpixels of {printable(img_path)}; '
+                f'python tools/dataset_converters/superpixels.py CONFIG {self.folder} makes those that are missing, '
+                'with CONFIG the one that computes them'
+            )
+        try:
+            superpixels = decode_superpixels(Path(path).read_bytes())
+        except ValueError as error:
+            raise ValueError(f'{type(self).__name__}: {printable(path)} is {error}') from error
+        if superpixels.shape != (height, width):
+            raise ValueError(
+                f'{type(self).__name__}: {printable(path)} has {superpixels.shape[1]}x{superpixels.shape[0]} px, but '
+                f'at this place of the pipeline the image has {width}x{height}: the steps before must be those that '
+                'the superpixels were made with'
+            )
+        results['superpixels'] = superpixels
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(folder={self.folder!r}, img_root={self.img_root!r}, filename={self.filename!r})'

@@ -1,0 +1,184 @@
+#!/usr/bin/env python
+"""Compute the superpixels of a pretraining config once, and store them for LoadSuperpixels.
+
+What is stored is what the config's own SuperpixelSLIC would give, for every image of its train data set: training
+samples are the same, bit for bit. The tool says first how much space that will take, and last how to change the config.
+Finished files are left as they are, so that an interrupted run goes on where it stopped when it is started again.
+"""
+
+import argparse
+import json
+import os
+import pickle
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import init_default_scope
+
+from mmvice import __version__
+from mmvice.apis import existing_file
+from mmvice.datasets import UnlabeledImageDataset
+from mmvice.datasets.superpixel_files import (
+    compute_superpixels,
+    encode_superpixels,
+    store_superpixels,
+    superpixel_path,
+)
+from mmvice.registry import DATASETS
+from mmvice.utils.conversion import Skipped, convert, run_converter, some, write_file
+
+WRITTEN = """written under OUTPUT_DIR:
+    superpixels.json  what the files are made by
+    <path of the image in the data root>.png  8 or 16 bits, the superpixel of every pixel"""
+COMPUTING = ('SuperpixelSLIC', 'SuperpixelGrid')
+MANIFEST = 'superpixels.json'
+NUM_SAMPLES = 16
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=WRITTEN, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', type=existing_file, metavar='CONFIG', help='config of pretraining')
+    parser.add_argument('output_dir', metavar='OUTPUT_DIR', help="folder for the files, with the images' subfolders")
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=min(os.cpu_count() or 1, 8),
+        metavar='N',
+        help='processes that compute at a time (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config, as in tools/train.py',
+    )
+    return parser.parse_args(argv)
+
+
+def steps_to_superpixels(pipeline: Sequence[dict]) -> list[dict]:
+    """The steps of a pipeline up to the one that computes superpixels.
+
+    Raises:
+        ValueError: If there is none, or the first step is not ``LoadImageFromFile``.
+    """
+    types = [str(step['type']).rpartition('.')[2] for step in pipeline]
+    places = [place for place, name in enumerate(types) if name in COMPUTING]
+    if not places or types[0] != 'LoadImageFromFile':
+        raise ValueError(
+            f'the pipeline must begin with LoadImageFromFile and have one of {", ".join(COMPUTING)}, but its steps are '
+            f'{", ".join(types)}'
+        )
+    return [step.to_dict() if isinstance(step, ConfigDict) else dict(step) for step in pipeline[: places[0] + 1]]
+
+
+def image_root(dataset: UnlabeledImageDataset) -> str:
+    """The folder that the images of a data set are in: its data root, else what its image folders have in common."""
+    if dataset.data_root:
+        return dataset.data_root
+    folders = [folder or os.curdir for folder in dataset.folders]
+    return folders[0] if len(folders) == 1 else os.path.commonpath([os.path.abspath(folder) for folder in folders])
+
+
+def check_place(dataset: UnlabeledImageDataset, output_dir: str) -> None:
+    """ValueError if the data set would take the superpixels for images the next time."""
+    target = os.path.realpath(output_dir)
+    for folder in () if dataset.list_files else map(os.path.realpath, dataset.folders):
+        if os.path.commonpath([folder, target]) == folder:
+            raise ValueError(f'{output_dir} is in {folder}, which is searched for images: choose another folder')
+
+
+def check_manifest(output_dir: str, steps: Sequence[dict], img_root: str) -> None:
+    """Note down what the files of a folder are made by; ValueError if those in it were made by something else."""
+    made_by = json.dumps(dict(mmvice=__version__, img_root=img_root, steps=steps), indent=2, default=str) + '\n'
+    path = Path(output_dir, MANIFEST)
+    if path.is_file() and path.read_text(encoding='utf-8') != made_by:
+        raise ValueError(
+            f'{output_dir} has superpixels that were made with other settings or another version, see {path}: choose '
+            'another folder, or delete that one'
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(str(path), made_by.encode())
+
+
+def estimate(paths: Sequence[str], pipeline: bytes, min_size: int, output_dir: str) -> str:
+    """How much space the superpixels of all images will take, by a sample of them."""
+    sample = paths[:: -(-len(paths) // NUM_SAMPLES)]
+    found = [compute_superpixels(path, pipeline, min_size) for path in sample]
+    sizes = [len(encode_superpixels(superpixels)) for superpixels in found if not isinstance(superpixels, Skipped)]
+    if not sizes:
+        return f'{len(paths):,} images; no estimate of the size, as none of {len(sample)} tried could be used'
+    mean, free = sum(sizes) / len(sizes), shutil.disk_usage(output_dir).free
+    return (
+        f'{len(paths):,} images, about {write_size(mean * len(paths))} on disk ({write_size(mean)} an image, mean of '
+        f'{len(sizes)}); {write_size(free)} are free'
+    )
+
+
+def write_size(number: float) -> str:
+    """A number of bytes as people read it."""
+    for unit in ('bytes', 'kB', 'MB', 'GB'):
+        if number < 1000:
+            return f'{number:.0f} {unit}' if unit == 'bytes' else f'{number:.1f} {unit}'
+        number /= 1000
+    return f'{number:.1f} TB'
+
+
+def config_lines(config: str, computing: str, output_dir: str, img_root: str) -> str:
+    """A config that trains with the stored superpixels."""
+    return f"""_base_ = {'./' + Path(config).name!r}
+train_pipeline = [
+    dict(type='LoadSuperpixels', folder={output_dir!r}, img_root={img_root!r})
+    if step['type'] == {computing!r}
+    else step
+    for step in _base_.train_dataloader.dataset.pipeline
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+"""
+
+
+def convert_all(args: argparse.Namespace) -> None:
+    """Check, estimate, compute, and say how to go on."""
+    cfg = Config.fromfile(Path(args.config).expanduser())
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmvice'))
+    if cfg.get('train_dataloader') is None:
+        raise ValueError(f'{args.config} has no train_dataloader')
+    steps = steps_to_superpixels(cfg.train_dataloader.dataset.pipeline)
+    kind = cfg.train_dataloader.dataset.type
+    if not issubclass(DATASETS.get(kind) or object, UnlabeledImageDataset):
+        raise ValueError(f'the train data set must be an UnlabeledImageDataset, but is of type {kind!r}')
+    dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': []})
+    output_dir, img_root = os.path.expanduser(args.output_dir), image_root(dataset)
+    check_place(dataset, output_dir)
+    paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+    targets = {superpixel_path(path, img_root, output_dir): path for path in paths}
+    check_manifest(output_dir, steps, img_root)
+
+    pipeline = pickle.dumps(steps)
+    print(estimate(paths, pipeline, dataset.min_size, output_dir), flush=True)
+    jobs = [(path, target, pipeline, dataset.min_size) for target, path in targets.items()]
+    results = convert(store_superpixels, jobs, args.workers, output_dir)
+    skipped = [str(result) for result in results if isinstance(result, Skipped)]
+    if skipped:
+        print(f'left out {len(skipped):,} images, as training does: {some(skipped, 10)}')
+    print(f'\nTo train with them, save this beside {args.config}:\n')
+    print(config_lines(args.config, steps[-1]['type'], args.output_dir, img_root))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Compute and store superpixels."""
+    run_converter(convert_all, parse_args(argv))
+
+
+if __name__ == '__main__':
+    main()
