@@ -217,12 +217,12 @@ def test_finetuning(path, data, tmp_path):
     cfg.optim_wrapper.optimizer.lr = 0.0
     from_vice = path.stem.startswith('vice_')
     if from_vice:
-        source = source_of(str(Path(cfg.model.init_cfg.checkpoint).parent))
+        source = source_of(str(Path(cfg.custom_hooks[0].checkpoint).parent))
         vice = MODELS.build({**source.model, 'pretrained': None})
         torch.save(dict(state_dict=vice.state_dict()), tmp_path / 'vice.pth')
-        cfg.model.init_cfg.checkpoint = str(tmp_path / 'mmseg.pth')
+        cfg.custom_hooks[0].checkpoint = str(tmp_path / 'mmseg.pth')
         to_mmseg = runpy.run_path(str(PROJECT / 'tools' / 'model_converters' / 'to_mmseg.py'))['main']
-        to_mmseg([str(tmp_path / 'vice.pth'), cfg.model.init_cfg.checkpoint])
+        to_mmseg([str(tmp_path / 'vice.pth'), cfg.custom_hooks[0].checkpoint])
     runner = build_runner(cfg)
     model = runner.train()
     assert 0 <= runner.test()['mIoU'] <= 100
@@ -272,7 +272,12 @@ CHANGES = {
     'views': ('ContextualViewCrop', 'num_views'),
     'scale': ('ContextualViewCrop', 'scale_range'),
 }
-MODEL_CHANGES = {'k': 'model.head.num_concepts', 'd': 'model.decoder.embed_dims', 'queue-k': 'model.head.queue_length'}
+MODEL_CHANGES = {
+    'scratch': 'model.pretrained',
+    'k': 'model.head.num_concepts',
+    'd': 'model.decoder.embed_dims',
+    'queue-k': 'model.head.queue_length',
+}
 
 
 @pytest.mark.parametrize(

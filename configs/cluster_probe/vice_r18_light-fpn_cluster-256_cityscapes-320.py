@@ -7,7 +7,7 @@ _base_ = [
 ]
 model = dict(
     type='ProbeSegmentor',
-    embedder_checkpoint='work_dirs/vice_r18_light-fpn_32xb4-lars-24e_cityscapes-256x256',
+    embedder_checkpoint='work_dirs/vice_r18_light-fpn_32xb4-lars-24e_cityscapes-256x256_slic-10',
     decode_head=dict(type='ClusterProbeHead', num_classes=19, num_clusters=256),
 )
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# Table 7, 8 and 10
+# Table 7, 8 and 13, Fig. 5, 9 and 10
 _base_ = [
     '../_base_/models/r50_deeplabv3plus.py',
     '../_base_/datasets/coco-stuff27_full.py',

@@ -1,4 +1,4 @@
-# Table 3 to 8
+# Table 3, 5 to 8 and 13, Fig. 4, 6 to 8 and 10
 _base_ = [
     '../_base_/models/r50_deeplabv3plus.py',
     '../_base_/datasets/coco-stuff27_full.py',

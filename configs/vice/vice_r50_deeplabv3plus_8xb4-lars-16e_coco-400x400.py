@@ -4,3 +4,4 @@ _base_ = './vice_r50_deeplabv3plus_32xb4-lars-16e_coco-400x400.py'
 optim_wrapper = dict(optimizer=dict(lr=0.08))
 model = dict(head=dict(queue_length=20000, queue_start_iter=1252, freeze_concepts_iters=1252))
 auto_scale_lr = dict(base_batch_size=32)
+default_hooks = dict(checkpoint=dict(interval=8000))

@@ -184,6 +184,7 @@ def benchmark_train(
     if amp:
         use_mixed_precision(cfg)
     cfg.log_level, cfg.launcher, cfg.custom_hooks = 'WARNING', 'none', []
+    cfg.model.pop('pretrained', None)  # initial weights cost no time in a step, but perhaps a download
     cfg.visualizer = None  # MMEngine keeps the one of the config, with its folder, for the next Runner of that name
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'):
         cfg[key] = None

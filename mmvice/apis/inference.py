@@ -18,6 +18,8 @@ from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file, resolve_checkpoint
 
+TRAINING_STATE = ('head.queue', 'head.progress')  # of ViCE models: as long as the GPUs of that run asked for
+
 
 def init_model(
     config: str | Path | Config,
@@ -117,16 +119,17 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def _load_strictly(model: BaseModel, path: str | Path) -> dict:
-    """Load every weight, and return the dataset's meta information that the checkpoint holds."""
+    """Load every weight but the state of a training; return what the checkpoint says of its dataset."""
     path = resolve_checkpoint(path)
     checkpoint = load_checkpoint_file(path)
     given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    differences = differing_weights(model.state_dict(), given)
+    own, given = ({k: v for k, v in state.items() if k not in TRAINING_STATE} for state in (model.state_dict(), given))
+    differences = differing_weights(own, given)
     if differences:
         raise ValueError(
             f'{path} does not fit this config ({type(model).__name__}); '
             f'give the config it was trained with:\n  {differences}'
         )
-    model.load_state_dict(given)
+    model.load_state_dict(given, strict=False)
     print_log(f'Loaded {type(model).__name__} from {path}', logger='current', level=logging.INFO)
     return dict(checkpoint.get('meta', {}).get('dataset_meta') or {})

@@ -2,7 +2,7 @@
 
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
-from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, ProbeVisualizationHook
+from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, InitialWeightsHook, ProbeVisualizationHook
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
 from .optim_wrappers import BFloat16OptimWrapper
 from .schedulers import WarmupCosineLR
@@ -13,6 +13,7 @@ __all__ = [
     'EmbeddingVisualizationHook',
     'EpochCountedTrainLoop',
     'FittingWeightsHook',
+    'InitialWeightsHook',
     'ProbeVisualizationHook',
     'WarmupCosineLR',
 ]

@@ -80,7 +80,8 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
             raise
         refused = re.search(r'GLOBAL (\S+)', str(error))
         if refused is None:
-            raise UnpicklingError(f'{file} cannot be read as a checkpoint, is it complete? {error}') from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UnpicklingError(f'{file} cannot be read as a checkpoint, is it complete? {reason}') from error
         raise UnpicklingError(
             f'{file} was not loaded: it refers to {refused.group(1)}, which no checkpoint of weights needs and which '
             'could run code. If you trust where it comes from, save its state_dict alone and load that.'

@@ -14,6 +14,7 @@ import cv2
 import mmcv
 import numpy as np
 from mmengine.utils import ProgressBar
+from PIL import Image
 
 IGNORE = 255
 
@@ -51,13 +52,28 @@ def label_table(classes: Mapping[int, int], ignored: Iterable[int] = (IGNORE,)) 
     return tuple(table)
 
 
-def recode_labels(source: str, target: str, table: Sequence[int]) -> None:
+def recode_labels(source: str, target: str, table: Sequence[int], image: str | None = None) -> None:
     """Write the 8-bit label map ``source`` to ``target`` with every value replaced by that of a :func:`label_table`.
 
+    Args:
+        source: Path of the label map.
+        target: Path to write.
+        table: What each value becomes.
+        image: Path of the image that the labels are of, whose size is compared.
+
     Raises:
-        ValueError: If the file cannot be decoded, is not 8-bit with one channel, or has values that must not occur.
+        ValueError: If the file cannot be decoded, is not 8-bit with one channel, has values that must not occur, or
+            another size than its image.
     """
-    write_image(target, recode(read_labels(source), table, source))
+    labels = read_labels(source)
+    if image is not None:
+        with Image.open(image) as opened:  # reads the header alone
+            size = opened.size
+        if size != labels.shape[::-1]:
+            raise ValueError(
+                f'{source} is {labels.shape[1]}x{labels.shape[0]}, but its image {image} {size[0]}x{size[1]}'
+            )
+    write_image(target, recode(labels, table, source))
 
 
 def recode(labels: np.ndarray, table: Sequence[int], source: str) -> np.ndarray:
@@ -144,11 +160,13 @@ def convert(function: Callable[..., Any], jobs: Sequence[tuple], workers: int, w
     if left:
         _say(f'{what}: {len(left)} to write')
         bar, step = ProgressBar(len(left), file=sys.stderr), max(len(left) // 200, 1)
-        for result in _calls(function, left, min(workers, len(left))):
-            results.append(result)
-            if len(results) % step == 0 or len(results) == len(left):
-                bar.update(len(results) - bar.completed)
-        _say('')
+        try:
+            for result in _calls(function, left, min(workers, len(left))):
+                results.append(result)
+                if len(results) % step == 0 or len(results) == len(left):
+                    bar.update(len(results) - bar.completed)
+        finally:
+            _say('')  # what comes next has a line of its own
     skipped = sum(isinstance(result, Skipped) for result in results)
     _say(f'{what}: {len(jobs) - skipped} complete, {len(left) - skipped} of them written now')
     return results
@@ -211,3 +229,5 @@ def run_converter(convert_all: Callable[[argparse.Namespace], None], args: argpa
         convert_all(args)
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
+    except KeyboardInterrupt:
+        raise SystemExit('interrupted; the same command goes on where it stopped') from None

@@ -116,3 +116,17 @@ def test_padding_preprocessors_are_refused(image):
     padding.model.data_preprocessor.test_cfg = dict(size_divisor=32)
     with pytest.raises(ValueError, match=r'pads an image of \(33, 47\) to \(64, 64\)'):
         embed_image(init_model(padding), image)
+
+
+def test_a_queue_of_another_length_does_not_matter(tmp_path):
+    """Runs on fewer GPUs have longer queues; what a model makes of an image has nothing to do with them."""
+    model = init_model(config(VICE))
+    state = model.state_dict()
+    state['head.queue'] = torch.zeros(7, model.embed_dims)
+    torch.save(dict(state_dict=state), tmp_path / 'vice.pth')
+    loaded = init_model(config(VICE), tmp_path / 'vice.pth')
+    assert torch.equal(loaded.head.concepts, model.head.concepts)
+    del state['head.concepts']
+    torch.save(dict(state_dict=state), tmp_path / 'less.pth')
+    with pytest.raises(ValueError, match='missing: head.concepts'):
+        init_model(config(VICE), tmp_path / 'less.pth')

@@ -64,7 +64,7 @@ def test_inference_times_of_a_checkpoint_and_of_random_weights(tool, capsys):
         (['inference'], 'give --linear, --cluster or both'),
         (['inference', '--linear', LINEAR], '--linear takes CONFIG CHECKPOINT'),
         (['inference', '--random', '--linear', LINEAR, 'x.pth'], '--linear takes CONFIG alone'),
-        (['inference', '--linear', LINEAR, 'gone.pth'], 'no such file: gone.pth'),
+        (['inference', '--linear', LINEAR, 'gone.pth'], 'no such file or folder: gone.pth'),
         (['inference', '--images', 0], 'must be at least 1'),
     ],
 )

@@ -142,7 +142,7 @@ def test_mistakes_are_told_in_one_line(tool, capsys):
         tool(*linear, 'nowhere')
     for argv, message in [
         ((*linear, *linear, 'images'), 'every model needs a name of its own, got one, one'),
-        (('--model', 'a', 'gone.py', 'one.pth', 'images'), 'no such file: gone.py'),
+        (('--model', 'a', 'gone.py', 'one.pth', 'images'), 'no such file or folder: gone.py'),
         ((*linear, 'images', '--suffixes', 'a', 'b'), '--suffixes is about the names of --labels'),
     ]:
         with pytest.raises(SystemExit) as stop:

@@ -218,7 +218,11 @@ def test_lists_cannot_lead_out_of_the_folder(coco, convert_coco, line):
         (lambda path: write(path, np.zeros((4, 4), np.uint16)), r'must be an 8-bit label map.*uint16'),
         (lambda path: path.write_bytes(path.read_bytes()[:60]), r'cannot be read'),
         (lambda path: path.write_bytes(b''), r'cannot be read'),
-        (lambda path: write(path, np.array([[181, 182, 254, 255]], np.uint8)), r'has the label values \[182, 254\]'),
+        (
+            lambda path: write(path, np.resize([181, 182, 254, 255], (13, 15)).astype(np.uint8)),
+            r'has the label values \[182, 254\]',
+        ),
+        (lambda path: write(path, np.zeros((4, 5), np.uint8)), r'is 5x4, but its image .*\.jpg 15x13'),
     ],
 )
 def test_bad_label_maps_are_named(coco, convert_coco, make, message):

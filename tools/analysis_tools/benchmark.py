@@ -101,7 +101,7 @@ def check_probes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
             parser.error(f'--{kind} takes {"CONFIG alone with --random" if args.random else "CONFIG CHECKPOINT"}')
         for file in files:
             if not Path(file).expanduser().exists():
-                parser.error(f'no such file: {file}')
+                parser.error(f'no such file or folder: {file}')
 
 
 def measure(args: argparse.Namespace) -> dict:

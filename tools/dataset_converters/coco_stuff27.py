@@ -94,7 +94,11 @@ def convert_all(args: argparse.Namespace) -> None:
     check_complete([problem for _, problems in plans.values() for problem in problems], args.allow_partial)
     for split, (ids, _) in plans.items():
         source, target = (root / kind / split for kind in ('stuffthingmaps', 'annotations27'))
-        jobs = [(str(source / f'{name}.png'), str(target / f'{name}.png'), table) for name in ids]
+        images = root / 'images' / split
+        jobs = [
+            (str(source / f'{name}.png'), str(target / f'{name}.png'), table, str(images / f'{name}.jpg'))
+            for name in ids
+        ]
         convert(recode_labels, jobs, args.workers, str(target))
         (root / 'lists').mkdir(exist_ok=True)
         write_file(str(root / 'lists' / f'{split}.txt'), ''.join(f'{name}\n' for name in ids).encode())

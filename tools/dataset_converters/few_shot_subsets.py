@@ -94,6 +94,8 @@ def percent(share: Decimal) -> str:
 
 def write_subsets(args: argparse.Namespace) -> None:
     """Read the list, write its subsets and say how large they are."""
+    if not args.list.is_file():
+        raise FileNotFoundError(f'no list {args.list}: give a file with one name a line')
     lines = map(str.strip, args.list.read_text(encoding='utf-8-sig').splitlines())
     subsets = draw_subsets(list(filter(None, lines)), args.ratios, args.seed)
     args.output_dir.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f'every model needs a name of its own, got {", ".join(names)}')
     for file in (file for _, *files in args.models for file in files):
         if not Path(file).expanduser().exists():
-            parser.error(f'no such file: {file}')
+            parser.error(f'no such file or folder: {file}')
     return args
 
 

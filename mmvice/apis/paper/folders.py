@@ -29,7 +29,8 @@ def probe_name(config: str, options: Mapping[str, Any]) -> str:
     for key, value in options.items():
         fields = template_fields(value) if isinstance(value, str) else set()
         if fields <= {'seed'}:
-            parts.append(f'_{key.rpartition(".")[2]}-{slug(value.format(seed="") if fields else value)}')
+            text = re.sub(r'[-_]seed-\{seed\}', '', value) if fields else value
+            parts.append(f'_{key.rpartition(".")[2]}-{slug(text.format(seed="") if fields else text)}')
     return Path(config).name + ''.join(parts)
 
 

@@ -17,17 +17,18 @@ NOT_RUN = 'not run'
 
 @dataclass(frozen=True)
 class Measured:
-    """Values of one column of a row by seed, and what to say where there is none."""
+    """Values of one column of a row by seed, how many seeds have none, and what to say where no seed has."""
 
     values: Mapping[int, float] = field(default_factory=dict)
     state: str = NOT_RUN
     is_duration: bool = False
+    unfinished: int = 0
 
     def text(self, column: str) -> str:
         """The cell of a table."""
         if not self.values:
             return self.state
-        return summary(list(self.values.values()), writer(column, self.is_duration))
+        return summary(list(self.values.values()), writer(column, self.is_duration), self.unfinished)
 
 
 def measure(paper: Paper, table: Table, row: Row, column: str, work_dirs: Path) -> Measured:
@@ -40,7 +41,8 @@ def measure(paper: Paper, table: Table, row: Row, column: str, work_dirs: Path) 
     base = _own(paper, baseline, baseline.result_of(plain), plain, work_dirs)
     common = {seed: value - base.values[seed] for seed, value in own.values.items() if seed in base.values}
     state = 'baseline has other seeds' if base.values else f'baseline {base.state}'
-    return Measured(common, state, own.is_duration)
+    unfinished = len(own.values) + own.unfinished - len(common)
+    return Measured(common, state, own.is_duration, unfinished)
 
 
 def _own(paper: Paper, row: Row, result: Result, column: str, work_dirs: Path) -> Measured:
@@ -53,7 +55,7 @@ def _own(paper: Paper, row: Row, result: Result, column: str, work_dirs: Path) -
         else:
             values[seed] = value
     started = [state for state in states if state != NOT_RUN]
-    return Measured(values, started[0] if started else NOT_RUN, result.source == TRAIN_TIME)
+    return Measured(values, started[0] if started else NOT_RUN, result.source == TRAIN_TIME, len(states))
 
 
 def _of_seed(paper: Paper, row: Row, result: Result, metric: str, seed: int, work_dirs: Path) -> float | str:

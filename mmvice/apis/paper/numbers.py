@@ -22,16 +22,22 @@ def paper_figure(column: str, figure: Figure) -> str:
     return f'{figure:+.2f}' if column.startswith(DELTA) else f'{figure:.2f}'
 
 
-def summary(values: Sequence[float], write: Callable[[float], str]) -> str:
+def summary(values: Sequence[float], write: Callable[[float], str], unfinished: int = 0) -> str:
     """One value, or mean ± sample standard deviation and in parentheses the number of values.
 
+    Args:
+        values: One for each seed that has finished.
+        write: How a number is written.
+        unfinished: Seeds that were started and have no value.
+
     Example:
-        >>> summary([1.0, 3.0], '{:.2f}'.format)
-        '2.00 ± 1.41 (2)'
+        >>> summary([1.0, 3.0], '{:.2f}'.format), summary([1.0], '{:.2f}'.format, unfinished=2)
+        ('2.00 ± 1.41 (2)', '1.00 (1 of 3)')
     """
+    number = f'{len(values)} of {len(values) + unfinished}' if unfinished else str(len(values))
     if len(values) == 1:
-        return write(values[0])
-    return f'{write(statistics.fmean(values))} ± {write(statistics.stdev(values)).lstrip("+")} ({len(values)})'
+        return write(values[0]) + (f' ({number})' if unfinished else '')
+    return f'{write(statistics.fmean(values))} ± {write(statistics.stdev(values)).lstrip("+")} ({number})'
 
 
 def writer(column: str, is_duration: bool) -> Callable[[float], str]:

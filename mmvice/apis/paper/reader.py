@@ -145,8 +145,8 @@ def _template(where: str, text: str, fields: set[str]) -> None:
 
 
 def _available(pretrain: str | None, probe: str | None) -> set[str]:
-    """What templates may name: the seed, and config and folder of the pretraining and of the probe."""
-    fields = {'seed', *(('config', 'run') if pretrain is not None else ())}
+    """What templates may name: seed, folder of all runs, and config and folder of the pretraining and of the probe."""
+    fields = {'seed', 'work_dirs', *(('config', 'run') if pretrain is not None else ())}
     return fields | ({'probe_config', 'probe_run'} if probe is not None else set())
 
 

@@ -35,6 +35,9 @@ def scale(cfg: Config, gpus: int | None, images_per_gpu: int | None) -> tuple[in
     if scaled:
         steps = {name: head[name] for name in STEP_COUNTS if head.get(name)}
         options.update({f'model.head.{name}': round(value * base / (gpus * images)) for name, value in steps.items()})
+        checkpoint = cfg.get('default_hooks', {}).get('checkpoint', {})
+        if checkpoint.get('max_keep_ckpts') == -1:  # points of a curve, as many as before
+            options['default_hooks.checkpoint.interval'] = round(checkpoint.interval * base / (gpus * images))
     if gpus != own_gpus and head.get('queue_length'):
         options['model.head.queue_length'] = round(head['queue_length'] * own_gpus / gpus)
     return gpus, scaled, options

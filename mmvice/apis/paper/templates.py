@@ -25,7 +25,7 @@ def output_folder(command: str) -> Path | None:
 
 def places(work_dirs: Path, result: Result | Pictures, seed: int) -> dict[str, str]:
     """What the names in braces of a template stand for."""
-    found = {'seed': str(seed)}
+    found = {'seed': str(seed), 'work_dirs': str(work_dirs)}
     if result.pretrain is not None:
         run = pretraining_run(work_dirs, result.pretrain, seed)
         found.update(config=config_path(result.pretrain), run=str(run))

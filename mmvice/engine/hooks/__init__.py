@@ -2,6 +2,7 @@
 
 from .embedding_visualization_hook import EmbeddingVisualizationHook
 from .fitting_weights_hook import FittingWeightsHook
+from .initial_weights_hook import InitialWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
 
-__all__ = ['EmbeddingVisualizationHook', 'FittingWeightsHook', 'ProbeVisualizationHook']
+__all__ = ['EmbeddingVisualizationHook', 'FittingWeightsHook', 'InitialWeightsHook', 'ProbeVisualizationHook']

@@ -1,5 +1,7 @@
 """A frozen embedder with a probe on it, as a segmentor of MMSegmentation."""
 
+from pathlib import Path
+
 import torch
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
@@ -123,7 +125,13 @@ def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:
         checkpoint: Path of the checkpoint, or of a work folder, whose latest checkpoint is taken.
 
     Raises:
+        FileNotFoundError: If there is no such file or folder.
         ValueError: If a weight is missing, left over or of another shape, or has no part in any rule of the format; the
             message lists them. If the file has no decoder.
     """
+    if '://' not in str(checkpoint) and not Path(checkpoint).expanduser().exists():
+        raise FileNotFoundError(
+            f'there is no {checkpoint}, which model.embedder_checkpoint names: pretrain that model first, or name '
+            'another checkpoint or work folder (--cfg-options model.embedder_checkpoint=PATH; None for random weights)'
+        )
     load_pretrained(model, checkpoint, whole=True)
