@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -80,8 +80,10 @@ def processor_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def measure(lines: Sequence[str], settings: Settings) -> tuple[list[Row], dict[int, str]]:
-    """The rows of the lines, and by their places the profiles of those that missed."""
+def measure(
+    lines: Sequence[str], settings: Settings, save: Callable[[list[Row], dict[int, str]], None]
+) -> tuple[list[Row], dict[int, str]]:
+    """The rows of the lines, and by their places the profiles of those that missed; saved after every line."""
     rows: list[Row] = []
     profiles: dict[int, str] = {}
     for letter in lines:
@@ -90,6 +92,7 @@ def measure(lines: Sequence[str], settings: Settings) -> tuple[list[Row], dict[i
                 progress(f'{letter}: missed, {row.what}: profile')
                 profiles[len(rows)] = row.profile()
             rows.append(row)
+        save(rows, profiles)
     return rows, profiles
 
 
@@ -130,14 +133,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     MMLogger.get_instance('benchmark', log_level='WARNING')  # how each weight was initialised is no news here
     use_threads(args.threads)
     where = surroundings(args)
-    rows, profiles = measure(args.lines, Settings(args.quick, args.repeats))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+
+    def save(rows: list[Row], profiles: dict[int, str]) -> None:
+        written = dict(**where, rows=as_json(rows, profiles, args.quick))
+        args.out.write_text(json.dumps(written, indent=2) + '\n', encoding='utf-8')
+
+    rows, profiles = measure(args.lines, Settings(args.quick, args.repeats), save)
     print(table(rows, args.quick))
     print(f'{where["processor"]}, {args.threads} thread(s), GPU: {where["gpu"]}, images: {where["images"]}')
     for place, text in profiles.items():
         print(f'\nMISSED {rows[place].line}: {rows[place].what}\n{text}')
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    written = dict(**where, rows=as_json(rows, profiles, args.quick))
-    args.out.write_text(json.dumps(written, indent=2) + '\n', encoding='utf-8')
     print(f'numbers: {args.out}')
 
 
