@@ -35,7 +35,8 @@ CONFIGS = {
     'probe/linear': PROBE.format(embedder=PLAIN, checkpoint='given.pth', length=STEPS.format(1000)),
     'probe/cluster': PROBE.format(embedder=PLAIN, checkpoint='given.pth', length="type='ClusterFitLoop'"),
     'probe/random': PROBE.format(embedder=PLAIN, checkpoint=None, length=STEPS.format(1000)),
-    'finetune/fine': "model = dict(type='EncoderDecoder')\nload_from = None\n"
+    'finetune/fine': "model = dict(type='EncoderDecoder')\n"
+    "custom_hooks = [dict(type='InitialWeightsHook', checkpoint='mmseg.pth')]\n"
     f'train_cfg = dict({STEPS.format(20)})\ndataset = dict()\n',
 }
 PAPER = """
@@ -84,7 +85,7 @@ table-3:
     pretrain: vice/pre
     results:
     - probe: finetune/fine
-      options: {dataset.ann_file: lists/half.txt, load_from: '{run}/mmseg.pth'}
+      options: {dataset.ann_file: lists/half.txt, custom_hooks.0.checkpoint: '{run}/mmseg.pth'}
       before: ['python convert.py {run} {run}/mmseg.pth']
       metrics: {ViCE: mIoU}
     - probe: finetune/fine

@@ -104,9 +104,8 @@ def test_files_and_weights_are_made_before_they_are_needed(tmp_path):
         '# fine-tuned',
         PRE_32,
         'python convert.py work_dirs/pre work_dirs/pre/mmseg.pth',
-        # not --resume, which would take the weights for a checkpoint of this run
         'python tools/train.py configs/finetune/fine.py --work-dir work_dirs/pre/fine_ann_file-half '
-        '--cfg-options dataset.ann_file=lists/half.txt load_from=work_dirs/pre/mmseg.pth',
+        '--resume --cfg-options dataset.ann_file=lists/half.txt custom_hooks.0.checkpoint=work_dirs/pre/mmseg.pth',
         'python tools/train.py configs/finetune/fine.py --work-dir work_dirs/fine_ann_file-half --resume '
         '--cfg-options dataset.ann_file=lists/half.txt',
     ]

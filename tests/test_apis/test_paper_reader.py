@@ -88,7 +88,7 @@ def test_configs_that_do_not_go_together_are_reported(tmp_path, monkeypatch, con
     [
         ('{model.decode_head.num_filters: 45}', '{modle.head: 45}', "probe/linear has no 'modle' that the option"),
         ('{model.decode_head.num_filters: 45}', '{model.lr: 1e-3}', "'1e-3' cannot be given on a command line"),
-        (", load_from: '{run}/mmseg.pth'", '', 'the pretraining would go unused'),
+        (", custom_hooks.0.checkpoint: '{run}/mmseg.pth'", '', 'the pretraining would go unused'),
         (
             '[{probe: probe/linear, paper: {mIoU: 21.5}}]',
             '[{probe: finetune/linear, paper: {mIoU: 1}}]',

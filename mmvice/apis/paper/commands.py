@@ -127,9 +127,7 @@ def _probe_lines(paper: Paper, result: Result | Pictures, seed: int, launch: Lau
     values = places(launch.work_dirs, result, seed)
     for command in getattr(result, 'before', ()):
         yield fill(command, values)
-    start = ['python', 'tools/train.py', config_path(result.probe), '--work-dir', str(run)]
-    if 'load_from' not in result.options:  # which --resume would take for the checkpoint to go on from
-        start.append('--resume')
+    start = ['python', 'tools/train.py', config_path(result.probe), '--work-dir', str(run), '--resume']
     embedder = {}
     if result.pretrain is not None and reads_embedder(cfg):
         embedder = {'model.embedder_checkpoint': values['run']}
