@@ -41,8 +41,8 @@ def _rows(settings: Settings, device: str) -> Iterator[Row]:
     index = faiss_index(cluster)
     sides = {
         'embedder': lambda: model.embed(inputs),
-        'linear': lambda: linear(model.embed(inputs)).argmax(1),
-        'cluster': lambda: cluster(model.embed(inputs)).argmax(1),
+        'linear': lambda: linear.classify(model.embed(inputs)),
+        'cluster': lambda: cluster.classify(model.embed(inputs)),
         'dense linear': lambda: linear_logits(linear, model.embed(inputs).dense()).argmax(1),
         'dense cluster (FAISS)': lambda: faiss_classes(index, cluster, model.embed(inputs).dense()),
     }
@@ -105,13 +105,17 @@ def _fill(linear: LinearProbeHead, cluster: ClusterProbeHead) -> None:
 def check_heads(linear: LinearProbeHead, cluster: ClusterProbeHead, embeddings: EmbeddingMap) -> None:
     """Raise AssertionError unless the probes give what they give on the full-resolution map.
 
-    Pixels halfway between two clusters may fall to either.
+    Pixels halfway between two classes or clusters may fall to either.
     """
     dense = embeddings.dense()
     require_close(linear(embeddings), linear_logits(linear, dense), 'logits of the linear probe')
-    ours = cluster(embeddings).argmax(1).cpu()
-    agreement = float((ours == faiss_classes(faiss_index(cluster), cluster, dense)).double().mean())
-    assert agreement > 0.9995, f'the cluster probe agrees with FAISS in {agreement:.2%} of the pixels only'
+    pairs = dict(
+        linear=(linear.classify(embeddings), linear_logits(linear, dense).argmax(1)),
+        cluster=(cluster.classify(embeddings).cpu(), faiss_classes(faiss_index(cluster), cluster, dense)),
+    )
+    for name, (ours, plain) in pairs.items():
+        agreement = float((ours == plain).double().mean())
+        assert agreement > 0.9995, f'the {name} probe gives the same class in {agreement:.2%} of the pixels only'
 
 
 def _head_profile(work: object, device: str) -> str:

@@ -185,6 +185,8 @@ def use_tta(cfg: Config) -> None:
     if missing:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config.')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if cfg.model.type.rpartition('.')[2] == 'ProbeSegmentor':  # what is merged are logits
+        cfg.model.test_cfg = {**(cfg.model.get('test_cfg') or {}), 'seg_logits': True}
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -77,7 +76,6 @@ def probe_classes(model: BaseModel) -> Labels | None:
     return Labels('classes', 'segmentation', names, colors, Legend('classes', names, colors))
 
 
-@torch.no_grad()
 def segment(model: BaseModel, embeddings: EmbeddingMap) -> np.ndarray:
     """Class ids (H, W) of one image by the probe."""
-    return model.decode_head(embeddings).argmax(1)[0].cpu().numpy()
+    return model.decode_head.classify(embeddings)[0].cpu().numpy()

@@ -323,8 +323,7 @@ class Quickstart:
             for seen, embeddings in zip(pictures, maps):
                 ids = clusters.assign(embeddings)[0]
                 named = cluster.decode_head.cluster_classes.numpy()[ids]
-                with torch.no_grad():
-                    segmented = linear.decode_head(embeddings).argmax(1)[0].numpy()
+                segmented = linear.decode_head.classify(embeddings)[0].numpy()
                 seen[title] = {
                     'components': pca.colors(embeddings)[0],
                     'clusters': draw_labels(ids, cluster_colors, border=False),

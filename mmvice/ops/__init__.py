@@ -1,11 +1,13 @@
 """Pure functions: tensors or arrays in, tensors or arrays out."""
 
+from .argmax import bilinear_argmax
 from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
 from .superpixels import common_superpixels, grid_superpixels, slic
 
 __all__ = [
+    'bilinear_argmax',
     'bilinear_axis',
     'common_superpixels',
     'global_region_ids',

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmvice.ops import (
+    bilinear_argmax,
     bilinear_axis,
     global_region_ids,
     gram_map,
@@ -114,22 +115,27 @@ class EmbeddingMap:
         Returns:
             Tensor: (B, C, H, W) = ``weight @ unit vectors + bias``.
         """
-        self._check_weight(weight)
-        if bias is not None and bias.shape != weight.shape[:1]:
-            raise ValueError(f'bias must be ({len(weight)},) like the rows of weight, got shape {tuple(bias.shape)}')
+        self._check_weight(weight, bias)
         with self._full_precision():
-            projected = self._project_features(weight)
+            projected = F.conv2d(self._precise(self.features), self._precise(weight)[:, :, None, None])
+            projected = F.interpolate(projected, self.size, mode='bilinear', align_corners=False)
             projected = projected * self._inverse_norms().unsqueeze(1)
             return projected if bias is None else projected + self._precise(bias)[:, None, None]
 
-    def argmax(self, weight: Tensor) -> Tensor:
-        """Index of the row of ``weight`` (C, D) with the largest inner product, for every pixel: int64 (B, H, W).
+    def argmax(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Index of the best row at every pixel, as ``project(weight, bias).argmax(1)``, but without any of the C maps.
 
-        It needs no norm: all scores of a pixel share its length.
+        Args:
+            weight: (C, D).
+            bias: (C,) or None.
+
+        Returns:
+            Tensor: int64 (B, H, W) in 0..C-1; of equal scores the first. See :func:`mmvice.ops.bilinear_argmax`.
         """
-        self._check_weight(weight)
+        self._check_weight(weight, bias)
         with self._full_precision():
-            return self._project_features(weight).argmax(1)
+            bias = None if bias is None else self._precise(bias)
+            return bilinear_argmax(self._precise(self.features), self._precise(weight), bias, self.size)
 
     def sample(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Embeddings at single pixels.
@@ -163,13 +169,11 @@ class EmbeddingMap:
             second = gram_map_adjoint(quadratic_y.T @ inverse.square() @ quadratic_x, rows)
             return first / inverse.numel(), second / inverse.numel()
 
-    def _check_weight(self, weight: Tensor) -> None:
+    def _check_weight(self, weight: Tensor, bias: Tensor | None) -> None:
         if weight.ndim != 2 or weight.shape[1] != self.embed_dims:
             raise ValueError(f'weight must be (C, {self.embed_dims}), got shape {tuple(weight.shape)}')
-
-    def _project_features(self, weight: Tensor) -> Tensor:
-        projected = F.conv2d(self._precise(self.features), self._precise(weight)[:, :, None, None])
-        return F.interpolate(projected, self.size, mode='bilinear', align_corners=False)
+        if bias is not None and bias.shape != weight.shape[:1]:
+            raise ValueError(f'bias must be ({len(weight)},) like the rows of weight, got shape {tuple(bias.shape)}')
 
     def _inverse_norms(self) -> Tensor:
         return self._squared_norm_map().clamp_min(_SMALLEST_SQUARE).rsqrt()

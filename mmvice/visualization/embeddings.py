@@ -9,8 +9,6 @@ from torch import Tensor
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.faiss import import_faiss
 
-_SCORES_AT_ONCE = 2**26  # bounds the memory of full-resolution score maps to 256 MB
-
 
 def sample_embeddings(maps: Iterable[EmbeddingMap], per_image: int, seed: int = 0) -> Tensor:
     """Embeddings of pixels drawn alike from every image, for fitting components and clusters.
@@ -146,18 +144,7 @@ class EmbeddingClusters:
     def assign(self, embeddings: EmbeddingMap) -> np.ndarray:
         """Nearest centroid of every pixel: int64 (B, H, W) in 0..K-1."""
         weight = self.centroids.to(embeddings.features.device)
-        bias = weight.square().sum(1) / -2
-        height, width = embeddings.size
-        chunk = max(_SCORES_AT_ONCE // (len(embeddings) * height * width), 1)
-        best, nearest = None, None
-        for start in range(0, len(weight), chunk):
-            scores, ids = embeddings.project(weight[start : start + chunk], bias[start : start + chunk]).max(1)
-            if best is None:
-                best, nearest = scores, ids
-            else:
-                nearest = torch.where(scores > best, ids + start, nearest)
-                best = torch.maximum(scores, best)
-        return nearest.cpu().numpy()
+        return embeddings.argmax(weight, weight.square().sum(1) / -2).cpu().numpy()
 
     def shares(self, embeddings: Tensor) -> np.ndarray:
         """Share of a sample of embeddings (n, D) that falls into each cluster: float (K,), 0 to 1."""

@@ -176,12 +176,12 @@ def test_heads_are_timed_apart_and_share_no_norms():
     model = init_model(tiny(LINEAR))
     seen = []
 
-    def head(embeddings):
-        time.sleep(0.1)
-        seen.append(embeddings)
-        return embeddings.project(torch.ones(2, embeddings.embed_dims))
+    class Head:
+        def classify(self, embeddings):
+            time.sleep(0.1)
+            seen.append(embeddings)
 
-    times = time_inference(model, {'one': head, 'two': head}, torch.randn(1, 3, 32, 48), 'cpu')
+    times = time_inference(model, {'one': Head(), 'two': Head()}, torch.randn(1, 3, 32, 48), 'cpu')
     assert min(times['one'], times['two']) >= 100 and times['Segmentation model'] > 0
     assert seen[0] is not seen[1] and seen[0].features is seen[1].features
 

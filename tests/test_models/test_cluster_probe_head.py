@@ -70,7 +70,7 @@ def test_class_of_the_best_score_is_the_class_of_the_nearest_cluster(num_cluster
     e = EmbeddingMap(torch.randn(2, 8, 5, 6), (20, 25))
     scores = head(e)
     assert scores.shape == (2, 5, 20, 25) and scores.isfinite().all()
-    assert (scores.argmax(1) == head.cluster_classes[head.assign(e)]).float().mean() > 0.999
+    assert (scores.argmax(1) == head.classify(e)).float().mean() > 0.999
 
 
 def test_bad_use_is_named():
@@ -79,6 +79,8 @@ def test_bad_use_is_named():
     head = ClusterProbeHead(8, 3, 4)
     with pytest.raises(RuntimeError, match='has not been fitted'):
         head(EmbeddingMap(torch.randn(1, 8, 2, 2), (4, 4)))
+    with pytest.raises(RuntimeError, match='has not been fitted'):
+        head.classify(EmbeddingMap(torch.randn(1, 8, 2, 2), (4, 4)))
     with pytest.raises(RuntimeError, match='ClusterFitLoop'):
         head.loss(None, None, None)
     with pytest.raises(ValueError, match='4 clusters cannot be found in 3 embeddings'):

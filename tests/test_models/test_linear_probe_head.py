@@ -64,3 +64,4 @@ def test_it_learns_what_is_linear():
     assert losses['acc_seg'] > 95
     head.eval()
     assert (head(e).argmax(1) == labels).double().mean() > 0.9
+    assert torch.equal(head.classify(e), head(e).argmax(1))

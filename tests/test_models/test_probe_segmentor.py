@@ -52,11 +52,31 @@ def test_only_the_probe_learns_and_batch_norm_of_the_embedder_rests():
     assert not model.backbone.training and not model.decoder.training and model.decode_head.training
 
 
-def test_predictions_have_the_original_size():
-    model = build().eval()
+def test_predictions_have_the_original_size_and_logits_where_asked():
     samples = [SegDataSample(metainfo=dict(img_shape=(32, 40), ori_shape=(64, 81)))]
-    result = model.predict(torch.randn(1, 3, 32, 40), samples)[0]
+    inputs = torch.randn(1, 3, 32, 40)
+    result = build().eval().predict(inputs, samples)[0]
+    assert result.pred_sem_seg.data.shape == (1, 64, 81) and 'seg_logits' not in result
+    result = build(test_cfg=dict(mode='whole', seg_logits=True)).eval().predict(inputs, samples)[0]
     assert result.pred_sem_seg.data.shape == (1, 64, 81) and result.seg_logits.data.shape == (3, 64, 81)
+
+
+def test_classes_found_without_logits_are_those_of_the_logits():
+    """Also where the input was padded or flipped, which predictions undo."""
+    model = build().eval()
+    inputs = torch.randn(2, 3, 32, 40)
+    moves = [{}, dict(img_padding_size=[0, 8, 0, 4]), dict(flip=True, flip_direction='horizontal')]
+    for move in moves:
+        size = (28, 32) if 'img_padding_size' in move else (32, 40)
+        samples = [SegDataSample(metainfo=dict(img_shape=(32, 40), ori_shape=size, **move)) for _ in inputs]
+        found = [result.pred_sem_seg.data for result in model.predict(inputs, samples)]
+        logits = model(inputs)
+        if 'flip' in move:
+            logits = logits.flip(-1)
+        expected = logits.argmax(1, keepdim=True)[..., : size[0], : size[1]]
+        assert torch.equal(torch.stack(found), expected)
+    without_samples = model.predict(inputs)
+    assert torch.equal(torch.stack([r.pred_sem_seg.data for r in without_samples]), model(inputs).argmax(1, True))
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused_with_both_sides(checkpoint, tmp_path):

@@ -73,6 +73,7 @@ def test_norms_project_sample_argmax_and_moments_equal_the_materialised_form(siz
     upsampled = F.interpolate(e.features, e.size, mode='bilinear', align_corners=False)
     torch.testing.assert_close(e.norms(), upsampled.norm(dim=1), rtol=1e-7, atol=1e-9)
     assert torch.equal(e.argmax(weight), (expected - bias[:, None, None]).argmax(1))
+    assert torch.equal(e.argmax(weight, bias), expected.argmax(1))
 
     batch, y, x = (torch.randint(n, (50,)) for n in (2, *e.size))
     torch.testing.assert_close(e.sample(batch, y, x), dense[batch, :, y, x], rtol=1e-9, atol=1e-11)
@@ -160,8 +161,11 @@ def test_bad_input_is_named():
         e.region_means(regions[:, :3], [1, 1])
     with pytest.raises(ValueError, match='one int for each of 2 maps'):
         e.region_means(regions, [1])
-    with pytest.raises(ValueError, match=r'weight must be \(C, 5\)'):
-        e.project(torch.zeros(3, 4))
+    for method in (e.project, e.argmax):
+        with pytest.raises(ValueError, match=r'weight must be \(C, 5\)'):
+            method(torch.zeros(3, 4))
+        with pytest.raises(ValueError, match=r'bias must be \(3,\)'):
+            method(torch.zeros(3, 5), torch.zeros(4))
     with pytest.raises(TypeError, match='floating'):
         EmbeddingMap(torch.zeros(1, 1, 1, 1, dtype=torch.long), (1, 1))
     with pytest.raises(ValueError, match='features must be'):

@@ -130,7 +130,7 @@ def test_predictions_are_saved_and_shown_where_asked():
             test_evaluator=[dict(type='mmseg.IoUMetric'), dict(type='ToyMetric')],
             default_hooks=dict(visualization=dict(type='SegVisualizationHook')),
             visualizer=dict(type='SegLocalVisualizer'),
-            model=dict(type='A'),
+            model=dict(type='mmvice.ProbeSegmentor', test_cfg=dict(mode='whole')),
             tta_model=dict(type='B'),
             tta_pipeline=['flip'],
             test_dataloader=dict(dataset=dict(pipeline=['plain'])),
@@ -143,7 +143,8 @@ def test_predictions_are_saved_and_shown_where_asked():
     assert cfg.default_hooks.visualization.draw
     assert 'show' not in cfg.default_hooks.visualization
     assert cfg.visualizer.save_dir == 'painted'
-    assert cfg.model == dict(type='B', module=dict(type='A'))
+    probe = dict(type='mmvice.ProbeSegmentor', test_cfg=dict(mode='whole', seg_logits=True))
+    assert cfg.model == dict(type='B', module=probe)
     assert cfg.test_dataloader.dataset.pipeline == ['flip']
 
 

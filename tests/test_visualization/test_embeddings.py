@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mmvice.structures import EmbeddingMap
-from mmvice.visualization import EmbeddingClusters, EmbeddingPCA, embeddings, sample_embeddings
+from mmvice.visualization import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 
 
 @pytest.fixture
@@ -48,9 +48,7 @@ def test_components_without_variance_are_grey():
     assert (EmbeddingPCA.fit(sample_embeddings([constant], 50)).colors(constant) == 128).all()
 
 
-@pytest.mark.parametrize('scores_at_once', [2**26, 2 * 18 * 23 * 3])
-def test_clusters_are_the_nearest_centroids(maps, monkeypatch, scores_at_once):
-    monkeypatch.setattr(embeddings, '_SCORES_AT_ONCE', scores_at_once)  # 10 centroids in one or in four parts
+def test_clusters_are_the_nearest_centroids(maps):
     centroids = torch.randn(10, 6, generator=torch.Generator().manual_seed(1))
     centroids[3] *= 0.1
     clusters = EmbeddingClusters(centroids)

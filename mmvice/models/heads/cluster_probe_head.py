@@ -121,7 +121,16 @@ class ClusterProbeHead(BaseModule):
     @torch.no_grad()
     def assign(self, embeddings: EmbeddingMap) -> Tensor:
         """Nearest cluster of every pixel: int64 (B, H, W) in 0..C-1."""
-        return embeddings.project(*self._scoring()).argmax(1)
+        return embeddings.argmax(*self._scoring())
+
+    def classify(self, embeddings: EmbeddingMap) -> Tensor:
+        """Class of every pixel, int64 (B, H, W): that of its nearest cluster.
+
+        Raises:
+            RuntimeError: If the head has not been fitted.
+        """
+        self._check_fitted()
+        return self.cluster_classes[self.assign(embeddings)]
 
     def count(self, clusters: Tensor, labels: Tensor) -> Tensor:
         """Count how often a cluster and a class meet.

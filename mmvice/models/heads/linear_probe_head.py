@@ -59,6 +59,11 @@ class LinearProbeHead(BaseDecodeHead):
         """Class logits (B, classes, H, W) of every pixel of the images."""
         return embeddings.project(*self.linear_map(embeddings if self.training else None))
 
+    @torch.no_grad()
+    def classify(self, embeddings: EmbeddingMap) -> Tensor:
+        """Class of every pixel, int64 (B, H, W), without the maps of logits."""
+        return embeddings.argmax(*self.linear_map())
+
     def linear_map(self, embeddings: EmbeddingMap | None = None) -> tuple[Tensor, Tensor]:
         """The probe as one linear map: weight (classes, D) and bias (classes,).
 

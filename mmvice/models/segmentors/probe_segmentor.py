@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import torch
+from mmengine.structures import PixelData
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.structures import SegDataSample
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
 from torch import Tensor
 
@@ -28,8 +30,9 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
             when a training starts; a checkpoint of the probe holds the embedder too. Defaults to None.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
-        test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3).
-            Defaults to None.
+        test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
+            ``seg_logits=True`` predictions hold logits too, as test-time augmentation needs them; finding the classes
+            alone is much faster. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -105,16 +108,28 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         """Segment whole images (B, 3, H, W); the result has each image's original size.
 
         Returns:
-            list: ``SegDataSample`` with ``pred_sem_seg`` (1, H, W) and ``seg_logits`` (classes, H, W).
+            list: ``SegDataSample`` with ``pred_sem_seg`` (1, H, W), and with ``seg_logits`` (classes, H, W) if
+            ``test_cfg`` asks for them.
         """
         if data_samples is None:
-            metas = [dict(img_shape=inputs.shape[2:], ori_shape=inputs.shape[2:])] * len(inputs)
-        else:
+            data_samples = [SegDataSample(metainfo=dict(ori_shape=inputs.shape[2:])) for _ in inputs]
+        if (self.test_cfg or {}).get('seg_logits') or any(map(_is_moved, data_samples)):
             metas = [sample.metainfo for sample in data_samples]
-        return self.postprocess_result(self.encode_decode(inputs, metas), data_samples)
+            return self.postprocess_result(self.encode_decode(inputs, metas), data_samples)
+        features = self.extract_feat(inputs).features
+        for b, sample in enumerate(data_samples):
+            embeddings = EmbeddingMap(features[b : b + 1], sample.ori_shape)
+            sample.set_data(dict(pred_sem_seg=PixelData(data=self.decode_head.classify(embeddings))))
+        return data_samples
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         return self.decode_head(self.extract_feat(inputs))
+
+
+def _is_moved(sample: SegDataSample) -> bool:
+    """Whether pixels of the image as it was are elsewhere in the input: it was padded or flipped."""
+    padding = sample.get('img_padding_size', sample.get('padding_size', [0]))
+    return bool(any(padding) or sample.get('flip'))
 
 
 def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:

@@ -1,0 +1,286 @@
+"""The best of many bilinear maps at every pixel, without enlarging the maps."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmvice.utils.jit import jit
+
+from .bilinear import bilinear_axis, gram_map, quadratic_matrix
+
+_BAND = 12  # low-resolution rows that a thread has in hand: their scores stay in the cache
+_CHANNELS = 64  # full-resolution maps of scores that a GPU holds at a time
+
+
+def bilinear_argmax(features: Tensor, weight: Tensor, bias: Tensor | None, size: Sequence[int]) -> Tensor:
+    """Index of the row of ``weight`` with the largest score ``w_c . u_j + b_c |u_j|`` at every pixel j.
+
+    u_j is the bilinearly enlarged feature (``align_corners=False``); divided by its length, the score is that of the
+    unit vector, ``w_c . u_j / |u_j| + b_c``. Of equal scores the first index counts. No gradient flows back.
+
+    On a CPU no map is enlarged. Pixels between the same four low-resolution neighbours form a cell. Within it the
+    difference of two scores is bilinear, but for the bias, so that its values at the four corners bound it, together
+    with bounds of |u_j|: whoever is behind one and the same rival at all corners wins nowhere in the cell. The few that
+    are left, often one, are compared pixel by pixel. On other devices the scores are enlarged, some rows at a time.
+
+    Args:
+        features: (B, D, h, w), fp32 or fp64, finite.
+        weight: (C, D) of the same dtype.
+        bias: (C,) of the same dtype, or None for zeros.
+        size: Size (H, W) of the result.
+
+    Returns:
+        Tensor: int64 (B, H, W) in 0..C-1.
+
+    Example:
+        >>> features = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).reshape(1, 2, 1, 2)  # two vectors side by side
+        >>> bilinear_argmax(features, torch.eye(2), None, (1, 4)).tolist()
+        [[[0, 0, 1, 1]]]
+    """
+    features, weight = features.detach(), weight.detach()
+    bias = None if bias is None else bias.detach()
+    with torch.no_grad():
+        by = _by_cells if features.device.type == 'cpu' else _by_parts
+        return by(features, weight, bias, (int(size[0]), int(size[1])))
+
+
+def _by_parts(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """Scores of some rows of ``weight`` at a time, enlarged, and the best so far."""
+    if bias is not None:
+        where = (features.device, features.dtype)
+        quadratic_y, quadratic_x = (quadratic_matrix(n, m, *where) for n, m in zip(features.shape[2:], size))
+        squared = quadratic_y @ gram_map(features.permute(0, 2, 3, 1)) @ quadratic_x.T
+        lengths = squared.clamp_min(0).sqrt().unsqueeze(1)
+    best = winners = None
+    for start in range(0, len(weight), _CHANNELS):
+        part = slice(start, start + _CHANNELS)
+        scores = F.conv2d(features, weight[part, :, None, None])
+        scores = F.interpolate(scores, size, mode='bilinear', align_corners=False)
+        if bias is not None:
+            scores = scores.addcmul(lengths, bias[part, None, None])
+        top, index = scores.max(1)
+        winners = index if best is None else torch.where(top > best, index + start, winners)
+        best = top if best is None else torch.maximum(best, top)
+    return winners
+
+
+def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """Bands of low-resolution rows one after another, their pixels dealt out to PyTorch's number of threads."""
+    batch, _, height, width = features.shape
+    y_axis, x_axis = (
+        [part.numpy() for part in bilinear_axis(n, m, 'cpu', features.dtype)] for n, m in zip((height, width), size)
+    )
+    out = torch.empty((batch, *size), dtype=torch.int64)
+    biases = (features.new_zeros(len(weight)) if bias is None else bias.contiguous()).numpy()
+    threads = torch.get_num_threads()
+    step = _BAND * threads
+    buffer = features.new_empty(min(step + 1, height) * width, len(weight))
+    for image, winners in zip(features.contiguous(), out.numpy()):
+        gram = np.zeros((2 * height - 1, 2 * width - 1), biases.dtype)
+        if bias is not None:  # without one, lengths do not matter
+            _share_out(partial(_fill_gram, image.numpy(), gram), 0, height, threads)
+        for top in range(0, max(height - 1, 1), step):
+            bottom = min(top + step, height - 1)  # the last row of this band is the first of the next
+            scores = _scores(image[:, top : bottom + 1], weight, buffer).numpy()
+            first = np.searchsorted(y_axis[0], top)
+            last = size[0] if bottom == height - 1 else np.searchsorted(y_axis[0], bottom)
+            _share_out(
+                partial(_best_of_cells, scores, top, gram, biases, *y_axis, *x_axis, winners), first, last, threads
+            )
+    return out
+
+
+def _scores(band: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
+    """Scores (rows, w, C) of the features (D, rows, w) of a band, in the first rows of the buffer (n, C)."""
+    flat = band.flatten(1)
+    scores = buffer[: flat.shape[1]]
+    if len(weight) < 64:  # BLAS is slow at narrow products with a transposed left side
+        scores.copy_((weight @ flat).T)
+    else:
+        torch.mm(flat.T, weight.T, out=scores)
+    return scores.reshape(*band.shape[1:], len(weight))
+
+
+def _share_out(work: Callable[[int, int], None], first: int, last: int, threads: int) -> None:
+    """Call ``work`` on equal parts of a range, each in a thread of its own."""
+    if threads == 1:
+        work(first, last)
+        return
+    bounds = np.linspace(first, last, threads + 1, dtype=int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, bounds[:-1], bounds[1:]))
+
+
+@jit
+def _fill_gram(features, gram, first, last):
+    """Fill in the part of :func:`gram_map` that belongs to some rows of an image's features (D, h, w)."""
+    dims, height, width = features.shape
+    sums = np.zeros((4, last - first, width), gram.dtype)  # with itself, right, below, and along both diagonals
+    for k in range(dims):
+        for y in range(first, last):
+            row, below = features[k, y], features[k, min(y + 1, height - 1)]
+            squares, across, down, diagonals = sums[:, y - first]
+            for x in range(width - 1):
+                squares[x] += row[x] * row[x]
+                across[x] += row[x] * row[x + 1]
+                down[x] += row[x] * below[x]
+                diagonals[x] += row[x] * below[x + 1] + row[x + 1] * below[x]
+            squares[width - 1] += row[width - 1] * row[width - 1]
+            down[width - 1] += row[width - 1] * below[width - 1]
+    odd = slice(2 * first + 1, min(2 * last, len(gram)), 2)
+    between = min(last, height - 1) - first
+    gram[2 * first : 2 * last : 2, ::2] = sums[0]
+    gram[2 * first : 2 * last : 2, 1::2] = sums[1, :, :-1]
+    gram[odd, ::2] = sums[2, :between]
+    gram[odd, 1::2] = sums[3, :between, :-1] / gram.dtype.type(2)
+
+
+# In the loops below no number is written as a literal beside an fp32 one: numba would go over to fp64.
+
+
+@jit
+def _best_of_cells(scores, row, gram, bias, y_lower, y_weight, x_lower, x_weight, out, first, last):
+    """Fill rows ``first`` to ``last - 1`` of ``out`` (H, W).
+
+    ``scores`` (rows, w, C) begin with low-resolution row ``row``; ``gram`` is the whole :func:`gram_map`.
+    """
+    rows, width, count = scores.shape
+    words = np.zeros((count + 7) // 8, np.uint64)
+    candidates = np.empty(count, np.int64)
+    rival = 0  # the winner of the last pixel is a good one to measure others by
+    y_end = first
+    while y_end < last:
+        y_start, y_end = y_end, _end_of_run(y_lower, y_end, last)
+        top = y_lower[y_start] - row
+        bottom = min(top + 1, rows - 1)
+        x_end = 0
+        while x_end < len(x_lower):
+            x_start, x_end = x_end, _end_of_run(x_lower, x_end, len(x_lower))
+            left = x_lower[x_start]
+            right = min(left + 1, width - 1)
+            corners = scores[top, left], scores[top, right], scores[bottom, left], scores[bottom, right]
+            products = _products(gram, top + row, bottom + row, left, right)
+            shortest, longest = _length_bounds(products)
+            found = _candidates(corners, bias, rival, shortest, longest, words, candidates)
+            if found > 4:
+                rival = _best_in_the_middle(corners, bias, candidates[:found], shortest, longest)
+                found = _keep_candidates(corners, bias, rival, shortest, longest, candidates[:found])
+            if found <= 1:
+                rival = candidates[0] if found else 0  # none only where scores are not finite
+                out[y_start:y_end, x_start:x_end] = rival
+                continue
+            few = candidates[:found]
+            for y in range(y_start, y_end):
+                for x in range(x_start, x_end):
+                    rival = _best_at(corners, products, bias, few, y_weight[y], x_weight[x])
+                    out[y, x] = rival
+
+
+@jit
+def _end_of_run(values, start, end):
+    """Index behind the last of the equal values from ``start`` on, at most ``end``."""
+    i = start + 1
+    while i < end and values[i] == values[start]:
+        i += 1
+    return i
+
+
+@jit
+def _products(gram, top, bottom, left, right):
+    """Inner products of a cell's corners a b above c d: aa, bb, cc, dd, ab, cd, ac, bd, and the mean of ad and bc."""
+    y, x = top + bottom, left + right
+    squares = gram[2 * top, 2 * left], gram[2 * top, 2 * right], gram[2 * bottom, 2 * left], gram[2 * bottom, 2 * right]
+    return (*squares, gram[2 * top, x], gram[2 * bottom, x], gram[y, 2 * left], gram[y, 2 * right], gram[y, x])
+
+
+@jit
+def _length_bounds(products):
+    """Bounds of the length of an enlarged vector in the cell: its square is a mean of the products."""
+    aa, bb, cc, dd, ab, cd, ac, bd, ad = products
+    shortest = max(min(aa, bb, cc, dd, ab, cd, ac, bd, ad), aa - aa)
+    return np.sqrt(shortest), np.sqrt(max(aa, bb, cc, dd))
+
+
+@jit
+def _lead(corners, bias, rival, shortest, longest, i):
+    """A bound of the score of row ``i`` less that of its rival, over a cell."""
+    a, b, c, d = corners
+    lead, other = a[i] - a[rival], b[i] - b[rival]
+    lead = lead if lead > other else other
+    other = c[i] - c[rival]
+    lead = lead if lead > other else other
+    other = d[i] - d[rival]
+    lead = lead if lead > other else other
+    shift = bias[i] - bias[rival]
+    low, high = shift * shortest, shift * longest
+    return lead + (low if low > high else high)
+
+
+@jit
+def _candidates(corners, bias, rival, shortest, longest, words, candidates):
+    """Gather who is not behind the rival throughout the cell; their number.
+
+    The loop over all rows is one that LLVM vectorises: it stores a comparison, and keeps no running maximum.
+    """
+    zero = bias.dtype.type(0)
+    flags = words.view(np.uint8)  # eight to a word, most of which are passed over at once
+    for i in range(len(bias)):
+        flags[i] = _lead(corners, bias, rival, shortest, longest, i) >= zero
+    found = 0
+    for word in range(len(words)):
+        if words[word]:
+            for i in range(8 * word, min(8 * word + 8, len(bias))):
+                if flags[i]:
+                    candidates[found] = i
+                    found += 1
+    return found
+
+
+@jit
+def _best_in_the_middle(corners, bias, candidates, shortest, longest):
+    """The best candidate about the middle of the cell: a better rival, where many are left."""
+    a, b, c, d = corners
+    lengths = shortest + longest + shortest + longest
+    best, winner = a[0], -1
+    for i in candidates:
+        score = a[i] + b[i] + c[i] + d[i] + lengths * bias[i]
+        if winner < 0 or score > best:
+            best, winner = score, i
+    return winner
+
+
+@jit
+def _keep_candidates(corners, bias, rival, shortest, longest, candidates):
+    """Drop those who are behind the rival throughout the cell; how many are kept."""
+    zero = bias.dtype.type(0)
+    kept = 0
+    for i in candidates:
+        if _lead(corners, bias, rival, shortest, longest, i) >= zero:
+            candidates[kept] = i
+            kept += 1
+    return kept
+
+
+@jit
+def _best_at(corners, products, bias, candidates, y_weight, x_weight):
+    """The best candidate at one pixel."""
+    a, b, c, d = corners
+    aa, bb, cc, dd, ab, cd, ac, bd, ad = products
+    wd = y_weight * x_weight
+    wb, wc = x_weight - wd, y_weight - wd
+    wa = bias.dtype.type(1) - y_weight - wb
+    mixed = wa * (wb * ab + wc * ac) + wd * (wc * cd + wb * bd) + (wa * wd + wb * wc) * ad
+    square = wa * wa * aa + wb * wb * bb + wc * wc * cc + wd * wd * dd + mixed + mixed
+    length = np.sqrt(max(square, square - square))
+    winner = candidates[0]
+    best = wa * a[winner] + wb * b[winner] + wc * c[winner] + wd * d[winner] + length * bias[winner]
+    for i in candidates[1:]:
+        score = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i] + length * bias[i]
+        if score > best:
+            best, winner = score, i
+    return winner
