@@ -1,7 +1,6 @@
 """The best of many bilinear maps at every pixel, without enlarging the maps."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmvice.utils.jit import jit
+from mmvice.utils.jit import jit, share_out
 
 from .bilinear import bilinear_axis, gram_map, quadratic_matrix
 
@@ -83,13 +82,13 @@ def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
     for image, winners in zip(features.contiguous(), out.numpy()):
         gram = np.zeros((2 * height - 1, 2 * width - 1), biases.dtype)
         if bias is not None:  # without one, lengths do not matter
-            _share_out(partial(_fill_gram, image.numpy(), gram), 0, height, threads)
+            share_out(partial(_fill_gram, image.numpy(), gram), 0, height, threads)
         for top in range(0, max(height - 1, 1), step):
             bottom = min(top + step, height - 1)  # the last row of this band is the first of the next
             scores = _scores(image[:, top : bottom + 1], weight, buffer).numpy()
             first = np.searchsorted(y_axis[0], top)
             last = size[0] if bottom == height - 1 else np.searchsorted(y_axis[0], bottom)
-            _share_out(
+            share_out(
                 partial(_best_of_cells, scores, top, gram, biases, *y_axis, *x_axis, winners), first, last, threads
             )
     return out
@@ -104,16 +103,6 @@ def _scores(band: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
     else:
         torch.mm(flat.T, weight.T, out=scores)
     return scores.reshape(*band.shape[1:], len(weight))
-
-
-def _share_out(work: Callable[[int, int], None], first: int, last: int, threads: int) -> None:
-    """Call ``work`` on equal parts of a range, each in a thread of its own."""
-    if threads == 1:
-        work(first, last)
-        return
-    bounds = np.linspace(first, last, threads + 1, dtype=int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, bounds[:-1], bounds[1:]))
 
 
 @jit

@@ -4,13 +4,14 @@ With ``align_corners=False`` a pixel's upsampled vector is ``u = sum_k w_k f_k``
 neighbours, and their weights are products of two weights along y and two along x. Everything below follows from that.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmvice.utils.device import to_device
+from mmvice.utils.jit import jit, share_out
 
 
 @lru_cache(maxsize=64)
@@ -112,33 +113,106 @@ def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
 
 
 class _GramMap(torch.autograd.Function):
-    """The backward pass adds into one buffer, where autograd would pad every slice to full size."""
+    """On the CPU by loops that go through the vectors once; elsewhere by products of whole maps."""
 
     @staticmethod
     def forward(ctx, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
-        batch, height, width, _ = rows.shape
-        gram = rows.new_empty(batch, 2 * height - 1, 2 * width - 1)
-        gram[:, ::2, ::2] = _dot(rows, rows)
-        gram[:, ::2, 1::2] = _dot(rows[:, :, :-1], rows[:, :, 1:])
-        gram[:, 1::2, ::2] = _dot(rows[:, :-1], rows[:, 1:])
-        falling = _dot(rows[:, :-1, :-1], rows[:, 1:, 1:])
-        rising = _dot(rows[:, :-1, 1:], rows[:, 1:, :-1])
-        gram[:, 1::2, 1::2] = (falling + rising) / 2
-        return gram
+        return _gram_by_loops(rows) if rows.device.type == 'cpu' else _gram_by_products(rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
-        grad = grad.unsqueeze(-1)
-        out = rows * (2 * grad[:, ::2, ::2])
-        _add_products(out[:, :, :-1], out[:, :, 1:], rows[:, :, :-1], rows[:, :, 1:], grad[:, ::2, 1::2])
-        _add_products(out[:, :-1], out[:, 1:], rows[:, :-1], rows[:, 1:], grad[:, 1::2, ::2])
-        diagonal = grad[:, 1::2, 1::2] / 2
-        _add_products(out[:, :-1, :-1], out[:, 1:, 1:], rows[:, :-1, :-1], rows[:, 1:, 1:], diagonal)
-        _add_products(out[:, :-1, 1:], out[:, 1:, :-1], rows[:, :-1, 1:], rows[:, 1:, :-1], diagonal)
-        return out
+        return (_gradient_by_loops if rows.device.type == 'cpu' else _gradient_by_products)(rows, grad)
+
+
+def _gram_by_products(rows: Tensor) -> Tensor:
+    batch, height, width, _ = rows.shape
+    gram = rows.new_empty(batch, 2 * height - 1, 2 * width - 1)
+    gram[:, ::2, ::2] = _dot(rows, rows)
+    gram[:, ::2, 1::2] = _dot(rows[:, :, :-1], rows[:, :, 1:])
+    gram[:, 1::2, ::2] = _dot(rows[:, :-1], rows[:, 1:])
+    falling = _dot(rows[:, :-1, :-1], rows[:, 1:, 1:])
+    rising = _dot(rows[:, :-1, 1:], rows[:, 1:, :-1])
+    gram[:, 1::2, 1::2] = (falling + rising) / 2
+    return gram
+
+
+def _gradient_by_products(rows: Tensor, grad: Tensor) -> Tensor:
+    """Adds into one buffer, where autograd would pad every slice to full size."""
+    grad = grad.unsqueeze(-1)
+    out = rows * (2 * grad[:, ::2, ::2])
+    _add_products(out[:, :, :-1], out[:, :, 1:], rows[:, :, :-1], rows[:, :, 1:], grad[:, ::2, 1::2])
+    _add_products(out[:, :-1], out[:, 1:], rows[:, :-1], rows[:, 1:], grad[:, 1::2, ::2])
+    diagonal = grad[:, 1::2, 1::2] / 2
+    _add_products(out[:, :-1, :-1], out[:, 1:, 1:], rows[:, :-1, :-1], rows[:, 1:, 1:], diagonal)
+    _add_products(out[:, :-1, 1:], out[:, 1:, :-1], rows[:, :-1, 1:], rows[:, 1:, :-1], diagonal)
+    return out
+
+
+def _gram_by_loops(rows: Tensor) -> Tensor:
+    batch, height, width, _ = rows.shape
+    gram = rows.new_empty(batch, 2 * height - 1, 2 * width - 1)
+    fill = partial(_fill_gram, rows.detach().contiguous().numpy(), gram.numpy())
+    share_out(fill, 0, batch * height, torch.get_num_threads())
+    return gram
+
+
+def _gradient_by_loops(rows: Tensor, grad: Tensor) -> Tensor:
+    out = torch.empty(rows.shape, dtype=rows.dtype)
+    fill = partial(_fill_gradient, rows.detach().contiguous().numpy(), grad.contiguous().numpy(), out.numpy())
+    share_out(fill, 0, len(rows) * rows.shape[1], torch.get_num_threads())
+    return out
+
+
+@partial(jit, fastmath={'reassoc', 'contract'})  # dot products in any order of summands
+def _fill_gram(rows, gram, first, last):
+    """:func:`gram_map` of rows (B, h, w, D), for the image rows ``first`` to ``last - 1`` of the B * h."""
+    _, height, width, dims = rows.shape
+    for line in range(first, last):
+        b, y = line // height, line % height
+        y_below = min(y + 1, height - 1)
+        for x in range(width):
+            x_right = min(x + 1, width - 1)
+            own, right = rows[b, y, x], rows[b, y, x_right]
+            below, beyond = rows[b, y_below, x], rows[b, y_below, x_right]
+            square = across = down = diagonals = rows.dtype.type(0)
+            for k in range(dims):
+                square += own[k] * own[k]
+                across += own[k] * right[k]
+                down += own[k] * below[k]
+                diagonals += own[k] * beyond[k] + right[k] * below[k]
+            gram[b, 2 * y, 2 * x] = square
+            if x + 1 < width:
+                gram[b, 2 * y, 2 * x + 1] = across
+            if y + 1 < height:
+                gram[b, 2 * y + 1, 2 * x] = down
+                if x + 1 < width:
+                    gram[b, 2 * y + 1, 2 * x + 1] = diagonals / rows.dtype.type(2)
+
+
+@jit
+def _fill_gradient(rows, grad, out, first, last):
+    """Gradient of :func:`gram_map` with respect to its rows, for the image rows ``first`` to ``last - 1``."""
+    _, height, width, dims = rows.shape
+    two = rows.dtype.type(2)
+    for line in range(first, last):
+        b, y = line // height, line % height
+        for x in range(width):
+            here = out[b, y, x]
+            own, weight = rows[b, y, x], two * grad[b, 2 * y, 2 * x]
+            for k in range(dims):
+                here[k] = weight * own[k]
+            for y_other in range(max(y - 1, 0), min(y + 2, height)):
+                for x_other in range(max(x - 1, 0), min(x + 2, width)):
+                    if y_other == y and x_other == x:
+                        continue
+                    other, weight = rows[b, y_other, x_other], grad[b, y + y_other, x + x_other]
+                    if y_other != y and x_other != x:
+                        weight /= two
+                    for k in range(dims):
+                        here[k] += weight * other[k]
 
 
 def _add_products(out_a: Tensor, out_b: Tensor, a: Tensor, b: Tensor, weight: Tensor) -> None:

@@ -3,8 +3,9 @@
 The sum over a region of ``c_j u_j`` is ``sum_k a_k f_k`` with ``a_k = sum_j c_j w_jk``: a sparse matrix (regions x
 low-resolution pixels) times the low-resolution vectors. Work per pixel does not depend on the number of channels.
 
-How many entries that matrix has depends on the regions. The CPU counts them. A GPU is not made to tell: there the
-arrays are as long as there are pixels, and what is left over of them is skipped.
+How many entries that matrix has depends on the regions. The CPU counts them (:mod:`mmvice.ops.region_matrix`). A GPU is
+not made to tell: there pixels of one cell and one region are summed first, the arrays are as long as there are pixels,
+and what is left over of them is skipped.
 """
 
 from functools import lru_cache
@@ -17,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from mmvice.utils.device import to_device
 
 from .bilinear import bilinear_axis
+from .region_matrix import region_matrix
 
 _SPARE_BAG = 256  # unused entries that are summed, as zeros, into one spare row
 
@@ -67,26 +69,42 @@ def region_sums(
 ) -> Tensor:
     """Sum or mean over regions of the weighted, bilinearly upsampled vectors, computed at low resolution.
 
-    Pixels are visited one interpolation cell after the other; consecutive pixels of one cell and one region share their
-    four low-resolution neighbours and are summed first, so that channels enter only in one sparse product at the end.
-
     Args:
         rows: Low-resolution vectors (B, h, w, D).
         pixel_weights: (B, H, W) weight c_j of every pixel, or None for 1.
-        ids: (B, H, W) int64 global region ids, -1 for pixels of no region.
+        ids: (B, H, W) int64 global region ids, each of which occurs in one map only; -1 for pixels of no region.
         num_ids: Number of regions R.
         mean: Divide by the number of pixels of each region.
-        count_entries: Make the sparse matrix as small as it can be, for which the host reads the number of its
-            entries. By default on the CPU only. The results are equal but for rounding.
+        count_entries: Make the sparse matrix as small as it can be, for which its entries are counted on the host. By
+            default on the CPU, where alone it can be. The results are equal but for rounding.
 
     Returns:
         Tensor: (R, D); zeros for a region without pixels.
     """
-    batch, height, width, dims = rows.shape
     if num_ids == 0 or ids.numel() == 0:
-        return rows.new_zeros(num_ids, dims) + 0 * rows.sum()
+        return rows.new_zeros(num_ids, rows.shape[-1]) + 0 * rows.sum()
     if count_entries is None:
         count_entries = rows.device.type == 'cpu'
+    if count_entries:
+        weights = rows.new_ones(ids.shape) if pixel_weights is None else pixel_weights
+        values, columns, starts = region_matrix(weights, ids, rows.shape[1:3], num_ids)
+        flat = rows.reshape(-1, rows.shape[-1])
+        sums = F.embedding_bag(columns, flat, starts, mode='sum', per_sample_weights=values)
+    else:
+        sums = _sums_of_runs(rows, pixel_weights, ids, num_ids)
+    if not mean:
+        return sums
+    counts = _count_ids(ids.flatten(), num_ids).clamp_min(1)
+    return sums / counts.unsqueeze(1).to(sums.dtype)
+
+
+def _sums_of_runs(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids: int) -> Tensor:
+    """The sums (R, D) of :func:`region_sums`, by arrays whose length does not depend on the regions.
+
+    Pixels are visited one interpolation cell after the other; consecutive pixels of one cell and one region, a run,
+    share their four low-resolution neighbours and are summed first.
+    """
+    batch, height, width, _ = rows.shape
     size = (ids.shape[1], ids.shape[2])
     order, cells = _cell_order((height, width), size, rows.device)
     weights = _corner_weights((height, width), size, rows)[order]
@@ -94,31 +112,24 @@ def region_sums(
         weights = weights.expand(batch, -1, -1)
     else:
         weights = weights * pixel_weights.flatten(1)[:, order].unsqueeze(-1)
-
     ids = ids.flatten(1)[:, order]
-    first, run_of_pixel, used = _runs(ids, cells, count_entries)
-    ids = ids.flatten()
+    first, run_of_pixel, used = _runs(ids, cells)
     entries = rows.new_zeros(len(first) + 1, 4).index_add(0, run_of_pixel, weights.reshape(-1, 4))[1:]
     pixels = size[0] * size[1]
     corners = first // pixels * (height * width) + cells[first % pixels]
-    sums = _sparse_product(rows, entries, corners, ids[first], num_ids, used)
-    if not mean:
-        return sums
-    counts = _count_ids(ids, num_ids).clamp_min(1)
-    return sums / counts.unsqueeze(1).to(sums.dtype)
+    return _sparse_product(rows, entries, corners, ids.flatten()[first], num_ids, used)
 
 
-def _runs(ids: Tensor, cells: Tensor, count_entries: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+def _runs(ids: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Consecutive pixels of one region and one cell.
 
     Args:
         ids: Region ids (B, P) in the order of visiting; runs with a negative id are left out.
         cells: Cells (P,) in that order.
-        count_entries: Give exactly as many runs as there are; else B * P, with zeros after the last one.
 
     Returns:
-        First pixel (n,) of every run, number (B * P,) of every pixel's run from 1 on, or 0 where it is in none, and
-        which of the n runs are used: bool (n,), or None for all.
+        First pixel (B * P,) of every run, with zeros after the last one; number (B * P,) of every pixel's run from 1
+        on, or 0 where it is in none; and which of the runs there are: bool (B * P,).
     """
     inside = ids >= 0
     starts = inside.clone()
@@ -126,8 +137,6 @@ def _runs(ids: Tensor, cells: Tensor, count_entries: bool) -> tuple[Tensor, Tens
     starts, inside = starts.flatten(), inside.flatten()
     count = starts.cumsum(0)
     run_of_pixel = torch.where(inside, count, 0)
-    if count_entries:
-        return starts.nonzero().flatten(), run_of_pixel, None
     position = torch.arange(len(starts), device=ids.device)
     first = torch.zeros(len(starts) + 1, dtype=torch.int64, device=ids.device)
     first = first.scatter(0, torch.where(starts, count, 0), position)[1:]
@@ -142,7 +151,7 @@ def _count_ids(ids: Tensor, num_ids: int) -> Tensor:
 
 
 def _sparse_product(
-    rows: Tensor, entries: Tensor, corners: Tensor, regions: Tensor, num_regions: int, used: Tensor | None
+    rows: Tensor, entries: Tensor, corners: Tensor, regions: Tensor, num_regions: int, used: Tensor
 ) -> Tensor:
     """Sums (R, D) over regions of weighted low-resolution vectors.
 
@@ -152,7 +161,7 @@ def _sparse_product(
         corners: (n,) upper left neighbour among the B * h * w vectors, ascending over the entries that are used.
         regions: (n,) region of every entry.
         num_regions: Number of regions R.
-        used: bool (n,), the entries that count, which come first; or None for all.
+        used: bool (n,), the entries that count, which come first.
     """
     flat = rows.reshape(-1, rows.shape[-1])
     _, height, width, _ = rows.shape
@@ -160,9 +169,7 @@ def _sparse_product(
     steps = (0, right, below, below + right)
     by_region, order = _spread_unused(regions, num_regions, used).sort(stable=True)
     neighbours = torch.stack([corners[order] + step for step in steps], 1)
-    if used is None:
-        return _bag_sums(flat, neighbours, entries[order], by_region, num_regions)
-    sums = _bag_sums(flat.detach(), neighbours, entries[order], by_region, num_regions, spare=True)
+    sums = _bag_sums(flat.detach(), neighbours, entries[order], by_region, num_regions)
     corners = _spread_unused(corners, len(flat), used)
     return _VectorGradient.apply(sums, flat, entries.detach(), corners, regions, steps) if flat.requires_grad else sums
 
@@ -194,7 +201,7 @@ class _VectorGradient(torch.autograd.Function):
         entries, corners, regions = ctx.saved_tensors
         out, grad = None, grad.contiguous()
         for step, weights in zip(ctx.steps, entries.unbind(1)):
-            share = _bag_sums(grad, regions.unsqueeze(1), weights, corners, ctx.num_vectors, spare=True)
+            share = _bag_sums(grad, regions.unsqueeze(1), weights, corners, ctx.num_vectors)
             if out is None:
                 out = share
             else:
@@ -202,35 +209,28 @@ class _VectorGradient(torch.autograd.Function):
         return grad, out, None, None, None, None
 
 
-def _spread_unused(bags: Tensor, num_bags: int, used: Tensor | None) -> Tensor:
-    """Put entries that are not used, if there can be any, into spare bags after the others, few to each.
+def _spread_unused(bags: Tensor, num_bags: int, used: Tensor) -> Tensor:
+    """Put entries that are not used into spare bags after the others, few to each.
 
     A GPU has one block work through a bag: a single one for all of them would be the last to end by far.
     """
-    if used is None:
-        return bags
     spare = torch.arange(len(bags), device=bags.device) // _SPARE_BAG
     return torch.where(used, bags, num_bags + spare)
 
 
-def _bag_sums(
-    vectors: Tensor, indices: Tensor, weights: Tensor, bags: Tensor, num_bags: int, spare: bool = False
-) -> Tensor:
+def _bag_sums(vectors: Tensor, indices: Tensor, weights: Tensor, bags: Tensor, num_bags: int) -> Tensor:
     """Weighted sums of vectors (num_bags, D), bag by bag.
 
     Args:
         vectors: (m, D).
         indices: (n, k) of vectors, those of entries in spare bags of no importance.
         weights: n * k weights.
-        bags: (n,) bag of every entry, ascending, from ``num_bags`` on spare ones.
+        bags: (n,) bag of every entry, ascending; from ``num_bags`` on spare ones, whose entries are passed over.
         num_bags: Number of bags that are wanted.
-        spare: There may be spare bags; their entries are passed over.
     """
-    total, padding = num_bags, None
-    if spare:
-        total, padding = num_bags + len(bags) // _SPARE_BAG + 1, len(vectors)
-        vectors = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
-        indices = torch.where((bags < num_bags).unsqueeze(1), indices, padding)
+    total, padding = num_bags + len(bags) // _SPARE_BAG + 1, len(vectors)
+    vectors = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
+    indices = torch.where((bags < num_bags).unsqueeze(1), indices, padding)
     starts = torch.searchsorted(bags, torch.arange(total, device=bags.device), out_int32=True) * indices.shape[1]
     sums = F.embedding_bag(
         indices.flatten().int(),

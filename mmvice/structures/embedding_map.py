@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmvice.ops import (
     bilinear_argmax,
@@ -53,7 +54,7 @@ class EmbeddingMap:
         self.features = features
         self.size = size
         self._squared_norms: Tensor | None = None
-        self._rows: Tensor | None = None
+        self._rows: tuple[Tensor, Tensor] | None = None
 
     def __repr__(self) -> str:
         batch, dims, height, width = self.features.shape
@@ -187,7 +188,7 @@ class EmbeddingMap:
         wants_grad = self.features.requires_grad and torch.is_grad_enabled()
         if self._squared_norms is None or (wants_grad and not self._squared_norms.requires_grad):
             with self._full_precision():
-                gram = gram_map(self._feature_rows())
+                gram = gram_map(self._feature_rows(of_norms=True))
                 _, _, quadratic_y, quadratic_x = self._axis_matrices()
                 squared = quadratic_y @ gram @ quadratic_x.T
                 with torch.no_grad():
@@ -206,12 +207,12 @@ class EmbeddingMap:
             quadratic_matrix(width, self.size[1], *where),
         )
 
-    def _feature_rows(self) -> Tensor:
-        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64."""
+    def _feature_rows(self, of_norms: bool = False) -> Tensor:
+        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for all else."""
         wants_grad = self.features.requires_grad and torch.is_grad_enabled()
-        if self._rows is None or (wants_grad and not self._rows.requires_grad):
-            self._rows = self._precise(self.features).permute(0, 2, 3, 1).contiguous()
-        return self._rows
+        if self._rows is None or (wants_grad and not self._rows[0].requires_grad):
+            self._rows = _TwoUses.apply(self._precise(self.features).permute(0, 2, 3, 1).contiguous())
+        return self._rows[of_norms]
 
     @property
     def _precise_dtype(self) -> torch.dtype:
@@ -222,6 +223,22 @@ class EmbeddingMap:
 
     def _full_precision(self) -> torch.autocast:
         return torch.autocast(self.features.device.type, enabled=False)
+
+
+class _TwoUses(torch.autograd.Function):
+    """The rows twice, so that their two gradients, as large as they are, are added without making a third."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor) -> tuple[Tensor, Tensor]:
+        ctx.set_materialize_grads(False)
+        return rows.view_as(rows), rows.view_as(rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor | None, grad_of_norms: Tensor | None) -> Tensor | None:
+        if grad is None or grad_of_norms is None:
+            return grad_of_norms if grad is None else grad
+        return grad_of_norms.add_(grad)  # which gram_map has made, and nobody else holds
 
 
 def _describe(value: object) -> str:

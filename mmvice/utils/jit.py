@@ -1,18 +1,33 @@
-"""Compilation of the per-pixel loops of the data pipeline."""
+"""Compilation of per-pixel loops, and threads for them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
+import numpy as np
 
 
-def jit(function: Callable) -> Callable:
+def jit(function: Callable, **options) -> Callable:
     """Compile ``function`` with numba, without the GIL, and keep the machine code on disk.
 
     Numba keeps it beside the source, or in the user's cache folder when the package is read-only. Where neither can
     be written (a read-only container), it refuses to compile at all; the function is then compiled once a process.
-    No fast-math: the same image gives the same superpixels on any machine.
+    No fast-math unless ``options`` of numba ask for it: the same image gives the same superpixels on any machine.
     """
     try:
-        return numba.njit(nogil=True, cache=True)(function)
+        return numba.njit(nogil=True, cache=True, **options)(function)
     except RuntimeError:
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, **options)(function)
+
+
+def share_out(work: Callable[[int, int], None], first: int, last: int, threads: int) -> None:
+    """Call ``work(begin, end)`` on equal parts of the range from ``first`` to ``last``, each in a thread of its own.
+
+    It is for compiled functions, which run without the GIL.
+    """
+    if threads == 1:
+        work(first, last)
+        return
+    bounds = np.linspace(first, last, threads + 1, dtype=int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, bounds[:-1], bounds[1:]))

@@ -53,11 +53,12 @@ def test_a_gpus_way_to_region_sums_gives_those_of_the_cpu(size, seed, num_ids, m
     rows = e.features.detach().permute(0, 2, 3, 1).contiguous().requires_grad_()
     weights = torch.rand(2, *e.size, dtype=torch.float64, requires_grad=True) if weighted else None
     ids = torch.randint(-1, num_ids, (2, *e.size))
+    ids[1] = torch.where(ids[1] < 0, -1, ids[1] + num_ids)  # an id belongs to one map
     inputs = [rows, weights] if weighted else [rows]
-    upstream = torch.randn(num_ids, 5, dtype=torch.float64)
+    upstream = torch.randn(2 * num_ids, 5, dtype=torch.float64)
     results = []
     for count_entries in (True, False):
-        sums = region_sums(rows, weights, ids, num_ids, mean, count_entries)
+        sums = region_sums(rows, weights, ids, 2 * num_ids, mean, count_entries)
         results.append((sums, *torch.autograd.grad((sums * upstream).sum(), inputs)))
     torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)
 
