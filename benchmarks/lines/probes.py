@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import cv2
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmvice.models import ClusterProbeHead, LinearProbeHead, ProbeSegmentor
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
+from mmvice.visualization import sample_embeddings
 
 from .. import data
 from ..harness import Row, Settings, at_most, interleave, profile_text, progress, require_close, write_seconds
@@ -77,7 +77,7 @@ def _rows(settings: Settings, device: str) -> Iterator[Row]:
 
 
 def build_probes(quick: bool, device: str) -> tuple[ProbeSegmentor, ClusterProbeHead]:
-    """An untrained segmentor with a linear probe, and a cluster probe with random centroids and classes."""
+    """An untrained segmentor with a random linear probe, and clusters of its embeddings with random classes."""
     init_default_scope('mmvice')
     torch.manual_seed(0)
     configs = {name: Config.fromfile(path).model for name, path in CONFIGS.items()}
@@ -87,18 +87,16 @@ def build_probes(quick: bool, device: str) -> tuple[ProbeSegmentor, ClusterProbe
             config.backbone.base_channels, config.decoder.in_channels = 8, [8, 16, 32, 64]
     model = MODELS.build(configs['linear']).to(device).eval()
     head = MODELS.build(dict(in_channels=model.embed_dims, **configs['cluster'].decode_head)).to(device).eval()
-    _fill(model.decode_head, head)
-    return model, head
-
-
-def _fill(linear: LinearProbeHead, cluster: ClusterProbeHead) -> None:
-    """Weights as if they had been fitted, so that no two classes are alike."""
+    linear = model.decode_head
     with torch.no_grad():
         for weight in (linear.conv_seg.weight, linear.conv_seg.bias, linear.norm.running_mean):
-            weight.normal_()
+            weight.normal_()  # so that no two classes are alike
         linear.norm.running_var.uniform_(0.5, 2)
-        cluster.centroids.copy_(F.normalize(torch.randn_like(cluster.centroids), dim=1))
-        cluster.cluster_classes.random_(cluster.num_classes)
+        images = [torch.from_numpy(image).permute(2, 0, 1) for image, _ in data.labeled_images(4)]
+        inputs = model.data_preprocessor(dict(inputs=images), False)['inputs']
+        head.fit_centroids(sample_embeddings([model.embed(inputs)], 8000).cpu().numpy())
+        head.cluster_classes.random_(head.num_classes)
+    return model, head
 
 
 @torch.no_grad()

@@ -78,14 +78,18 @@ def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
     biases = (features.new_zeros(len(weight)) if bias is None else bias.contiguous()).numpy()
     threads = torch.get_num_threads()
     step = _BAND * threads
-    buffer = features.new_empty(min(step + 1, height) * width, len(weight))
+    buffer = features.new_empty(min(step + 1, height), width, len(weight))
     for image, winners in zip(features.contiguous(), out.numpy()):
         gram = np.zeros((2 * height - 1, 2 * width - 1), biases.dtype)
         if bias is not None:  # without one, lengths do not matter
             share_out(partial(_fill_gram, image.numpy(), gram), 0, height, threads)
         for top in range(0, max(height - 1, 1), step):
-            bottom = min(top + step, height - 1)  # the last row of this band is the first of the next
-            scores = _scores(image[:, top : bottom + 1], weight, buffer).numpy()
+            bottom = min(top + step, height - 1)
+            if top:  # the last row of a band is the first of the next
+                buffer[0] = buffer[step]
+            new = slice(1 if top else 0, bottom - top + 1)
+            _fill_scores(image[:, top:][:, new], weight, buffer[new])
+            scores = buffer[: new.stop].numpy()
             first = np.searchsorted(y_axis[0], top)
             last = size[0] if bottom == height - 1 else np.searchsorted(y_axis[0], bottom)
             share_out(
@@ -94,15 +98,13 @@ def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
     return out
 
 
-def _scores(band: Tensor, weight: Tensor, buffer: Tensor) -> Tensor:
-    """Scores (rows, w, C) of the features (D, rows, w) of a band, in the first rows of the buffer (n, C)."""
-    flat = band.flatten(1)
-    scores = buffer[: flat.shape[1]]
+def _fill_scores(features: Tensor, weight: Tensor, scores: Tensor) -> None:
+    """Fill in the scores (rows, w, C) of features (D, rows, w)."""
+    features, scores = features.flatten(1), scores.flatten(0, 1)
     if len(weight) < 64:  # BLAS is slow at narrow products with a transposed left side
-        scores.copy_((weight @ flat).T)
+        scores.copy_((weight @ features).T)
     else:
-        torch.mm(flat.T, weight.T, out=scores)
-    return scores.reshape(*band.shape[1:], len(weight))
+        torch.mm(features.T, weight.T, out=scores)
 
 
 @jit
@@ -141,7 +143,9 @@ def _best_of_cells(scores, row, gram, bias, y_lower, y_weight, x_lower, x_weight
     rows, width, count = scores.shape
     words = np.zeros((count + 7) // 8, np.uint64)
     candidates = np.empty(count, np.int64)
-    rival = 0  # the winner of the last pixel is a good one to measure others by
+    most = _longest_run(y_lower) * _longest_run(x_lower)
+    shares, best, winners = np.empty((5, most), bias.dtype), np.empty(most, bias.dtype), np.empty(most, np.int32)
+    rival = 0  # the winner beside a cell is a good one to measure others by
     y_end = first
     while y_end < last:
         y_start, y_end = y_end, _end_of_run(y_lower, y_end, last)
@@ -156,18 +160,17 @@ def _best_of_cells(scores, row, gram, bias, y_lower, y_weight, x_lower, x_weight
             products = _products(gram, top + row, bottom + row, left, right)
             shortest, longest = _length_bounds(products)
             found = _candidates(corners, bias, rival, shortest, longest, words, candidates)
-            if found > 4:
-                rival = _best_in_the_middle(corners, bias, candidates[:found], shortest, longest)
-                found = _keep_candidates(corners, bias, rival, shortest, longest, candidates[:found])
             if found <= 1:
                 rival = candidates[0] if found else 0  # none only where scores are not finite
                 out[y_start:y_end, x_start:x_end] = rival
                 continue
-            few = candidates[:found]
+            pixels = (y_end - y_start) * (x_end - x_start)
+            _fill_shares(products, y_weight[y_start:y_end], x_weight[x_start:x_end], shares)
+            _best_of_pixels(corners, bias, candidates[:found], shares, pixels, best, winners)
+            rival = winners[((y_end - y_start) // 2 + 1) * (x_end - x_start) - 1]
             for y in range(y_start, y_end):
                 for x in range(x_start, x_end):
-                    rival = _best_at(corners, products, bias, few, y_weight[y], x_weight[x])
-                    out[y, x] = rival
+                    out[y, x] = winners[(y - y_start) * (x_end - x_start) + x - x_start]
 
 
 @jit
@@ -177,6 +180,16 @@ def _end_of_run(values, start, end):
     while i < end and values[i] == values[start]:
         i += 1
     return i
+
+
+@jit
+def _longest_run(values):
+    """Most equal values in a row."""
+    longest = end = 0
+    while end < len(values):
+        start, end = end, _end_of_run(values, end, len(values))
+        longest = max(longest, end - start)
+    return longest
 
 
 @jit
@@ -196,30 +209,24 @@ def _length_bounds(products):
 
 
 @jit
-def _lead(corners, bias, rival, shortest, longest, i):
-    """A bound of the score of row ``i`` less that of its rival, over a cell."""
-    a, b, c, d = corners
-    lead, other = a[i] - a[rival], b[i] - b[rival]
-    lead = lead if lead > other else other
-    other = c[i] - c[rival]
-    lead = lead if lead > other else other
-    other = d[i] - d[rival]
-    lead = lead if lead > other else other
-    shift = bias[i] - bias[rival]
-    low, high = shift * shortest, shift * longest
-    return lead + (low if low > high else high)
-
-
-@jit
 def _candidates(corners, bias, rival, shortest, longest, words, candidates):
     """Gather who is not behind the rival throughout the cell; their number.
 
     The loop over all rows is one that LLVM vectorises: it stores a comparison, and keeps no running maximum.
     """
+    a, b, c, d = corners
+    rival_a, rival_b, rival_c, rival_d, rival_bias = a[rival], b[rival], c[rival], d[rival], bias[rival]
     zero = bias.dtype.type(0)
     flags = words.view(np.uint8)  # eight to a word, most of which are passed over at once
     for i in range(len(bias)):
-        flags[i] = _lead(corners, bias, rival, shortest, longest, i) >= zero
+        lead, other = a[i] - rival_a, b[i] - rival_b
+        lead = lead if lead > other else other
+        other = c[i] - rival_c
+        lead = lead if lead > other else other
+        other = d[i] - rival_d
+        lead = lead if lead > other else other
+        low, high = (bias[i] - rival_bias) * shortest, (bias[i] - rival_bias) * longest
+        flags[i] = lead + (low if low > high else high) >= zero  # the greatest lead anywhere in the cell, or more
     found = 0
     for word in range(len(words)):
         if words[word]:
@@ -231,45 +238,33 @@ def _candidates(corners, bias, rival, shortest, longest, words, candidates):
 
 
 @jit
-def _best_in_the_middle(corners, bias, candidates, shortest, longest):
-    """The best candidate about the middle of the cell: a better rival, where many are left."""
-    a, b, c, d = corners
-    lengths = shortest + longest + shortest + longest
-    best, winner = a[0], -1
-    for i in candidates:
-        score = a[i] + b[i] + c[i] + d[i] + lengths * bias[i]
-        if winner < 0 or score > best:
-            best, winner = score, i
-    return winner
-
-
-@jit
-def _keep_candidates(corners, bias, rival, shortest, longest, candidates):
-    """Drop those who are behind the rival throughout the cell; how many are kept."""
-    zero = bias.dtype.type(0)
-    kept = 0
-    for i in candidates:
-        if _lead(corners, bias, rival, shortest, longest, i) >= zero:
-            candidates[kept] = i
-            kept += 1
-    return kept
-
-
-@jit
-def _best_at(corners, products, bias, candidates, y_weight, x_weight):
-    """The best candidate at one pixel."""
-    a, b, c, d = corners
+def _fill_shares(products, y_weights, x_weights, shares):
+    """What the pixels of a cell have of its corners a b above c d, and the length of their vectors: (5, pixels)."""
     aa, bb, cc, dd, ab, cd, ac, bd, ad = products
-    wd = y_weight * x_weight
-    wb, wc = x_weight - wd, y_weight - wd
-    wa = bias.dtype.type(1) - y_weight - wb
-    mixed = wa * (wb * ab + wc * ac) + wd * (wc * cd + wb * bd) + (wa * wd + wb * wc) * ad
-    square = wa * wa * aa + wb * wb * bb + wc * wc * cc + wd * wd * dd + mixed + mixed
-    length = np.sqrt(max(square, square - square))
-    winner = candidates[0]
-    best = wa * a[winner] + wb * b[winner] + wc * c[winner] + wd * d[winner] + length * bias[winner]
-    for i in candidates[1:]:
-        score = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i] + length * bias[i]
-        if score > best:
-            best, winner = score, i
-    return winner
+    pixel = 0
+    for y_weight in y_weights:
+        for x_weight in x_weights:
+            d = y_weight * x_weight
+            b, c = x_weight - d, y_weight - d
+            a = y_weights.dtype.type(1) - y_weight - b
+            mixed = a * (b * ab + c * ac) + d * (c * cd + b * bd) + (a * d + b * c) * ad
+            square = a * a * aa + b * b * bb + c * c * cc + d * d * dd + mixed + mixed
+            shares[0, pixel], shares[1, pixel], shares[2, pixel], shares[3, pixel] = a, b, c, d
+            shares[4, pixel] = np.sqrt(max(square, square - square))
+            pixel += 1
+
+
+@jit
+def _best_of_pixels(corners, bias, candidates, shares, pixels, best, winners):
+    """The best candidate at every pixel of a cell, in ``winners``; ``best`` is scratch. LLVM vectorises the loop."""
+    a, b, c, d = corners
+    best[:pixels] = -np.inf
+    for i in candidates:
+        of_a, of_b, of_c, of_d, of_length = a[i], b[i], c[i], d[i], bias[i]
+        index = np.int32(i)
+        for p in range(pixels):
+            score = shares[0, p] * of_a + shares[1, p] * of_b + shares[2, p] * of_c + shares[3, p] * of_d
+            score += shares[4, p] * of_length
+            better = score > best[p]
+            best[p] = score if better else best[p]
+            winners[p] = index if better else winners[p]
