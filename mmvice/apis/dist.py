@@ -59,7 +59,7 @@ def _replace_sync_bn(part: ConfigDict | list | str | None) -> None:
     """Turn every norm layer config of type SyncBN in a model's config into the one for the CPU."""
     if isinstance(part, dict):
         if part.get('type') == 'SyncBN':
-            part['type'] = 'mmvice.CPUSyncBN'
+            part['type'] = 'CPUSyncBN'
         part = list(part.values())
     if isinstance(part, (list, tuple)):
         for entry in part:

@@ -27,9 +27,10 @@ class DenseSwAVHead(BaseModule):
     all processes: each process gets the numbers that a single one would get for the whole batch, however its images and
     regions are dealt out, and the gradients which DistributedDataParallel's average turns into those of a single one.
 
-    Each process keeps a queue of its own regions, ``queue_length`` long; the union of all takes part in the assignment.
-    It is the queue of a single process, of the total length, as long as no queue has overflowed, or if every process
-    gets as many regions in a step as the others. Otherwise a process with more regions forgets them sooner.
+    Each process keeps a queue of its own regions, ``queue_length`` long, and the union of all takes part in the
+    assignment. That is the queue of a single process, of the total length, as long as none has overflowed. Then each
+    drops its own oldest: the union can differ from a single queue in which of its oldest regions are left, unless every
+    process gets the same number of regions in every step and ``queue_length`` is a multiple of it.
 
     Args:
         embed_dims (int): Channels D of an embedding. Defaults to 128.

@@ -5,15 +5,16 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from mmengine.registry import MODELS
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmvice.ops import num_processes
-from mmvice.registry import MODELS
 
 
+# In MMEngine's own registry, as SyncBN is: it is found there whatever the default scope.
 @MODELS.register_module('CPUSyncBN')
 class CPUSyncBatchNorm(_BatchNorm):
     """``torch.nn.SyncBatchNorm`` for processes without an accelerator: the same arguments, state and results.
@@ -98,9 +99,12 @@ class _Normalize(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, variance = ctx.saved_tensors
         through_x, *_ = needed = ctx.needs_input_grad[:3]
-        grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, x, weight, mean, variance, None, None, False, ctx.eps, [through_x, True, True]
-        )
+        if x.numel():
+            grad_x, grad_weight, grad_bias = torch.ops.aten.native_batch_norm_backward(
+                grad, x, weight, mean, variance, None, None, False, ctx.eps, [through_x, True, True]
+            )
+        else:  # which torch divides by
+            grad_x, grad_weight, grad_bias = x, torch.zeros_like(mean), torch.zeros_like(mean)
         if through_x:
             # dL/dx = w / s * (dy - mean(dy) - x^ * mean(dy * x^)), with the means over all processes
             sums = torch.stack([grad_weight, grad_bias]).to(mean.dtype)
