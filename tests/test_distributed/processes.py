@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -59,3 +60,10 @@ def process_group(count: int | None = None) -> Iterator[int]:
         yield rank
     finally:
         dist.destroy_process_group()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
