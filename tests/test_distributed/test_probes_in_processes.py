@@ -21,8 +21,11 @@ CLUSTER_PROBE = (
 )
 
 
-def fit_clusters(work_dir: Path, port: int, round_up: bool) -> None:
-    """Fit six clusters to five images, so that two processes get three and two, or three each with ``round_up``."""
+def fit_clusters(work_dir: Path, port: int, round_up: bool) -> float:
+    """Fit six clusters to five images, so that two processes get three and two, or three each with ``round_up``.
+
+    Returns the mIoU on three others.
+    """
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
     cfg = Config.fromfile(CLUSTER_PROBE)
     cfg.launcher = 'pytorch' if int(os.environ['WORLD_SIZE']) > 1 else 'none'
@@ -34,16 +37,20 @@ def fit_clusters(work_dir: Path, port: int, round_up: bool) -> None:
     cfg.train_dataloader.update(batch_size=1, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.sampler.round_up = round_up
     cfg.train_dataloader.dataset.num_scenes = 5
-    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    build_runner(cfg).train()
+    cfg.val_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.val_dataloader.dataset.num_scenes = 3
+    runner = build_runner(cfg)
+    runner.train()
+    return runner.message_hub.get_scalar('val/mIoU').current()
 
 
 def test_two_processes_find_the_clusters_of_one(tmp_path):
-    states = []
+    states, scores = [], []
     for count, round_up in ((1, False), (2, False), (2, True)):
         work_dir = tmp_path / f'{count} {round_up}'
-        run_processes(fit_clusters, count, work_dir, free_port(), round_up)
+        scores += run_processes(fit_clusters, count, work_dir, free_port(), round_up)
         states.append(load_checkpoint_file(work_dir / 'epoch_1.pth')['state_dict'])
+    assert len(set(scores)) == 1 and scores[0] > 0
     assert states[0]['decode_head.centroids'].isfinite().all()
     for state in states[1:]:
         for name in ('decode_head.centroids', 'decode_head.cluster_classes'):
