@@ -21,7 +21,8 @@ class DenseSwAVHead(BaseModule):
     """Concepts on the unit sphere, and the loss that predicts a region's concept from its other views (Sec. 3.3).
 
     Everything that training needs to continue is in the state dict: the concepts, the queue with its fill and write
-    position, and the number of steps taken.
+    position, and the number of steps taken. The queues of other processes are what
+    :class:`mmvice.engine.RegionQueueHook` adds to a checkpoint.
 
     In distributed training the optimal assignment, the averages of the loss and the diagnostics are over the regions of
     all processes: each process gets the numbers that a single one would get for the whole batch, however its images and
