@@ -23,7 +23,7 @@ MODEL_WRAPPERS = _child(mmseg.MODEL_WRAPPERS, 'mmseg.models', 'mmvice.models')
 WEIGHT_INITIALIZERS = _child(mmseg.WEIGHT_INITIALIZERS, 'mmseg.models')
 TASK_UTILS = _child(mmseg.TASK_UTILS, 'mmseg.models')
 
-RUNNERS = _child(mmseg.RUNNERS)
+RUNNERS = _child(mmseg.RUNNERS, 'mmvice.engine')
 RUNNER_CONSTRUCTORS = _child(mmseg.RUNNER_CONSTRUCTORS)
 LOOPS = _child(mmseg.LOOPS, 'mmvice.engine')
 HOOKS = _child(mmseg.HOOKS, 'mmseg.engine.hooks', 'mmvice.engine')

@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmvice.engine import ViCERunner
 from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
 from mmvice.evaluation import is_class_metric
 from mmvice.registry import RUNNERS
@@ -194,7 +195,7 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads."""
     register_safe_checkpoint_loading()
     prepare_cpu_processes(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else ViCERunner.from_cfg(cfg)
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
-from mmengine.logging import print_log
 from torch.distributed import init_process_group
 
 # The environment variables torch.distributed reads, and who else has them; torchrun sets torch's own.
@@ -26,8 +25,9 @@ def prepare_cpu_processes(cfg: Config) -> None:
     """Where a launcher started this process and there is no accelerator, join the others over gloo.
 
     MMEngine's launchers select a CUDA device first, whatever the backend, but leave a process group alone that exists.
-    Its default model wrapper names a device too, which torch refuses on the CPU, and SyncBN has no CPU kernel:
-    ``cfg.model_wrapper_cfg`` and ``cfg.model`` are changed accordingly.
+    Its default model wrapper names a device too, which torch refuses on the CPU, and torch's SyncBN has no CPU kernel,
+    so :class:`mmvice.models.utils.CPUSyncBatchNorm` takes its place: ``cfg.model_wrapper_cfg`` and ``cfg.model`` are
+    changed accordingly.
     """
     if cfg.launcher == 'none' or get_device() != 'cpu' or is_distributed():
         return
@@ -46,8 +46,7 @@ def prepare_cpu_processes(cfg: Config) -> None:
     if wrapper['type'] == 'MMDistributedDataParallel':
         wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
-    if _replace_sync_bn(cfg.get('model')):
-        print_log('SyncBN runs on GPUs only: each process normalises its own batch.', logger='current')
+    _replace_sync_bn(cfg.get('model'))
 
 
 def _first_slurm_host() -> str:
@@ -56,11 +55,12 @@ def _first_slurm_host() -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
-def _replace_sync_bn(part: ConfigDict | list | str | None) -> bool:
-    """Turn every norm layer config of type SyncBN in a model's config into BN; tell whether there was one."""
+def _replace_sync_bn(part: ConfigDict | list | str | None) -> None:
+    """Turn every norm layer config of type SyncBN in a model's config into the one for the CPU."""
     if isinstance(part, dict):
-        found = part.get('type') == 'SyncBN'
-        if found:
-            part['type'] = 'BN'
-        return any([found, *map(_replace_sync_bn, part.values())])
-    return isinstance(part, (list, tuple)) and any([_replace_sync_bn(entry) for entry in part])  # noqa: C419  no short cut
+        if part.get('type') == 'SyncBN':
+            part['type'] = 'CPUSyncBN'
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for entry in part:
+            _replace_sync_bn(entry)

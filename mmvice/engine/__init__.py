@@ -1,10 +1,17 @@
-"""What the Runner runs: loops, hooks and optimizer wrappers."""
+"""The Runner and what it runs: loops, hooks and optimizer wrappers."""
 
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
-from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, InitialWeightsHook, ProbeVisualizationHook
+from .hooks import (
+    EmbeddingVisualizationHook,
+    FittingWeightsHook,
+    InitialWeightsHook,
+    ProbeVisualizationHook,
+    RegionQueueHook,
+)
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
 from .optim_wrappers import BFloat16OptimWrapper
+from .runners import ViCERunner
 from .schedulers import WarmupCosineLR
 
 __all__ = [
@@ -15,5 +22,7 @@ __all__ = [
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',
+    'RegionQueueHook',
+    'ViCERunner',
     'WarmupCosineLR',
 ]

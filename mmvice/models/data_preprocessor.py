@@ -16,8 +16,9 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
     """Turns packed views into one batch of normalised images; treats single images as MMSegmentation does.
 
     Views (M, 3, h, w) of N images become (N*M, 3, h, w), image-major (b = n*M + m). After normalisation the pixels
-    under ``view_masks`` are replaced by noise, uniform in [-1, 1] (Sec. 3.2). The noise is drawn on the device by a
-    generator of its own, seeded with the samples' ``noise_seed``: a resumed run repeats it.
+    under ``view_masks`` are replaced by noise, uniform in [-1, 1] (Sec. 3.2). The noise of a sample is drawn on the
+    device by a generator of its own, seeded with the sample's ``noise_seed``: it is the same whatever else is in the
+    batch, in a resumed run, and in however many processes.
 
     The host does not wait for any of this. Batches should come in page-locked memory (``pin_memory=True`` in the
     dataloader, where a thread of its own puts them there); others are copied there first.
@@ -69,6 +70,7 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
     def _mask_with_noise(self, views: Tensor, samples: list[ViewsDataSample]) -> Tensor:
         blank = torch.zeros_like(samples[0].regions, dtype=torch.bool)
         masks = torch.stack([s.get('view_masks', blank) for s in samples]).flatten(0, 1).unsqueeze(1)
-        generator = torch.Generator(views.device).manual_seed(sum(s.metainfo.get('noise_seed', 0) for s in samples))
-        noise = torch.rand(views.shape, generator=generator, device=views.device) * 2 - 1
+        generator, noise = torch.Generator(views.device), torch.empty_like(views)
+        for sample, part in zip(samples, noise.chunk(len(samples))):
+            part.uniform_(-1, 1, generator=generator.manual_seed(sample.metainfo.get('noise_seed', 0)))
         return torch.where(masks, noise, views)

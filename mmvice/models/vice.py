@@ -56,6 +56,8 @@ class ViCE(EmbedderMixin, BaseModel):
                 f'decoder.embed_dims={self.embed_dims}, but head.embed_dims={self.head.embed_dims}: make them equal'
             )
         self.pretrained = pretrained
+        # Each process has its own: DistributedDataParallel must not send those of the first to all.
+        self._ddp_params_and_buffers_to_ignore = ['head.queue', 'head.progress']
 
     def init_weights(self) -> None:
         """Initialise all parts, and then load ``pretrained``, which every weight of the backbone must come from.

@@ -2,6 +2,7 @@
 
 from .argmax import bilinear_argmax
 from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix
+from .process_sum import num_processes, sum_over_processes
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
 from .superpixels import common_superpixels, grid_superpixels, slic
@@ -15,8 +16,10 @@ __all__ = [
     'gram_map_adjoint',
     'grid_superpixels',
     'linear_matrix',
+    'num_processes',
     'quadratic_matrix',
     'region_sums',
     'sinkhorn_knopp',
     'slic',
+    'sum_over_processes',
 ]

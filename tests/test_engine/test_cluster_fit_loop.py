@@ -1,8 +1,5 @@
 """Fitting a cluster probe through the Runner, in one process and in two."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -75,28 +72,9 @@ def test_sampling_does_not_look_at_labels(tmp_path, monkeypatch):
         return data
 
     monkeypatch.setattr(model.data_preprocessor, 'forward', without_labels)
-    assert (runner.train_loop._sample(model) == before).all() and len(before) == 500
+    assert (runner.train_loop._sample(model) == before).all() and before.shape == (5, 100, 64)
 
 
 def test_another_kind_of_model_is_refused(tmp_path):
     with pytest.raises(TypeError, match='decode_head is a ClusterProbeHead'):
         fit(tmp_path, **{'model.decode_head': dict(_delete_=True, type='LinearProbeHead', num_classes=8)})
-
-
-@pytest.mark.slow
-def test_two_processes_fit_one_probe(tmp_path):
-    options = [f'{key}={value}'.replace(' ', '') for key, value in TINY.items()]
-    command = ['bash', 'tools/dist_train.sh', str(CONFIG), '2', '--work-dir', str(tmp_path), '--cfg-options', *options]
-    path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-    env = {
-        **os.environ,
-        'PATH': path,
-        'PORT': str(29600 + os.getpid() % 1000),
-        'OMP_NUM_THREADS': '1',
-        'CUDA_VISIBLE_DEVICES': '',
-    }
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    assert 'mIoU' in done.stdout + done.stderr
-    state = load_checkpoint_file(str(tmp_path / 'epoch_1.pth'))['state_dict']
-    assert state['decode_head.centroids'].isfinite().all() and (state['decode_head.cluster_classes'] >= 0).all()

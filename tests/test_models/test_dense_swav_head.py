@@ -230,6 +230,14 @@ def test_healthy_training_is_not_warned_about():
     assert not head.monitor.warned
 
 
+def test_steps_without_regions_say_nothing_about_collapse():
+    head = DenseSwAVHead(6, 5, monitor_interval=1, monitor_patience=0)
+    e, regions = make_batch(num_regions=[0, 0])
+    for _ in range(5):
+        out = head.loss(e, regions, [0, 0], NUM_VIEWS)
+    assert all(value.isfinite() for value in out.values()) and not head.monitor.warned
+
+
 def test_bad_arguments_are_named():
     e, regions = make_batch()
     with pytest.raises(ValueError, match='at least 2 views'):

@@ -4,11 +4,13 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
 )
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -91,6 +93,27 @@ def test_the_loss_waits_for_nothing(no_waiting, normalize_pixels, reduction):
             losses = head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
             head.normalize_concepts()
         assert all(value.is_cuda for value in losses.values())
+
+
+@pytest.fixture
+def two_processes():
+    """A process group whose second member does not exist, and whose messages do nothing."""
+    dist.init_process_group('fake', store=FakeStore(), rank=0, world_size=2)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize('reduction', ['image', 'region'])
+def test_the_loss_of_several_processes_waits_for_nothing(no_waiting, two_processes, monkeypatch, reduction):
+    sent, all_reduce = [], dist.all_reduce
+    monkeypatch.setattr(dist, 'all_reduce', lambda tensor, *args: sent.append(tensor) or all_reduce(tensor, *args))
+    with torch.device('cuda'):
+        head = DenseSwAVHead(6, 5, queue_length=10, reduction=reduction)
+    for _ in range(3):
+        e, regions = make_maps('cuda')
+        with no_waiting:
+            head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
+    assert len(sent) == 3 * (2 * head.sinkhorn_iters + 1) and all(tensor.is_cuda for tensor in sent)
 
 
 @pytest.mark.parametrize('normalize_pixels', [True, False])

@@ -63,6 +63,14 @@ def test_masked_pixels_become_noise_that_the_seed_repeats():
     assert torch.equal(preprocessor(data, training=True)['inputs'], out)
 
 
+def test_the_noise_of_a_sample_is_the_same_in_any_batch():
+    data, preprocessor = batch(), MODELS.build(PREPROCESSOR)
+    together = preprocessor(data, training=True)['inputs'].unflatten(0, (3, 2))
+    for n in (2, 0):
+        alone = dict(inputs=data['inputs'][n : n + 1], data_samples=data['data_samples'][n : n + 1])
+        assert torch.equal(preprocessor(alone, training=True)['inputs'], together[n])
+
+
 def batch_without_masks(data, preprocessor):
     samples = []
     for sample in data['data_samples']:

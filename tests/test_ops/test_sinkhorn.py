@@ -1,11 +1,7 @@
-"""Marginals, extreme scores and several processes."""
-
-import os
+"""Marginals and extreme scores."""
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from mmvice.ops import sinkhorn_knopp
 
@@ -55,20 +51,3 @@ def test_bad_arguments_are_named():
         sinkhorn_knopp(torch.zeros(3, 2), epsilon=0)
     with pytest.raises(ValueError, match='iterations'):
         sinkhorn_knopp(torch.zeros(3, 2), iterations=-1)
-
-
-def _worker(rank, counts, folder):
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=len(counts))
-    scores = torch.load(os.path.join(folder, 'scores.pt')).split(counts)[rank]
-    torch.save(sinkhorn_knopp(scores), os.path.join(folder, f'{rank}.pt'))
-    dist.destroy_process_group()
-
-
-@pytest.mark.parametrize('counts', [[11, 4], [15, 0]])
-def test_two_processes_with_unequal_rows_equal_one(tmp_path, counts):
-    torch.manual_seed(0)
-    scores = torch.randn(15, 5, dtype=torch.float64)
-    torch.save(scores, tmp_path / 'scores.pt')
-    mp.spawn(_worker, (counts, str(tmp_path)), nprocs=2)
-    joint = torch.cat([torch.load(tmp_path / f'{rank}.pt') for rank in range(2)])
-    torch.testing.assert_close(joint, sinkhorn_knopp(scores), rtol=1e-12, atol=1e-14)

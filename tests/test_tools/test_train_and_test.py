@@ -163,7 +163,7 @@ def test_slurm_processes_without_a_gpu_join_over_gloo(monkeypatch):
         assert torch.distributed.get_world_size() == 1
     finally:
         torch.distributed.destroy_process_group()
-    assert cfg.model.backbone.norm_cfg.type == cfg.model.heads[0].norm_cfg.type == 'BN'
+    assert cfg.model.backbone.norm_cfg.type == cfg.model.heads[0].norm_cfg.type == 'CPUSyncBN'
     assert cfg.model_wrapper_cfg.device_ids is None
 
 

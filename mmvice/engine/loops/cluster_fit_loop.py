@@ -25,6 +25,9 @@ class ClusterFitLoop(BaseLoop):
     counts which classes the pixels of each cluster have, and every cluster gets a class. For hooks it is one epoch, so
     that the usual one writes ``epoch_1.pth``, an ordinary checkpoint.
 
+    Several processes share the images, and fit what one fits: the pixels drawn from an image follow its index in the
+    dataset, and an image that the sampler gives more than once, to make the shares equal, counts once.
+
     Args:
         runner (Runner): The runner.
         dataloader (DataLoader or dict): Labelled training images, each once and without augmentation.
@@ -105,30 +108,47 @@ class ClusterFitLoop(BaseLoop):
             print_log(f'k-means: mean squared distance to the centroids {error:.4f}', logger='current')
         broadcast(head.centroids)
         counts = torch.zeros(head.num_clusters, head.num_classes, dtype=torch.int64, device=head.centroids.device)
+        once = iter(self._first_of_its_image())
         for inputs, data_samples in self._batches(model, 'classes of clusters'):
             labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).to(inputs.device)
-            counts += head.count(head.assign(model.extract_feat(inputs)), labels)
+            own = torch.tensor([next(once) for _ in data_samples], device=inputs.device)
+            counts += head.count(head.assign(model.extract_feat(inputs))[own], labels[own])
         all_reduce(counts)
         head.match_classes(counts)
         agreement = counts.gather(1, head.cluster_classes[:, None]).sum() / counts.sum()
         print_log(f'clusters agree with {agreement:.2%} of the labelled training pixels', logger='current')
 
+    def _indices(self) -> list[int]:
+        """Dataset indices of the images of this process, in the order in which they come."""
+        return [int(index) for batch in self.dataloader.batch_sampler for index in batch]
+
+    def _first_of_its_image(self) -> list[bool]:
+        """For each image of this process, whether no other is the same, earlier or in a process of lower rank."""
+        seen, ranks = set(), all_gather_object(self._indices())
+        first = [[not (index in seen or seen.add(index)) for index in indices] for indices in ranks]
+        return first[get_rank()]
+
     def _sample(self, model: torch.nn.Module) -> np.ndarray:
-        """Embeddings (n, D) of pixels drawn alike from every image of this process."""
-        per_image = max(self.max_samples // len(self.dataloader.dataset), 1)
-        generator = torch.Generator().manual_seed(self.seed + get_rank())
-        drawn = []
+        """Embeddings (n, P, D) of P pixels drawn alike from every image of this process."""
+        num_images = len(self.dataloader.dataset)
+        per_image = max(self.max_samples // num_images, 1)
+        draws = np.random.RandomState(self.seed).randint(2**32, size=(num_images, per_image), dtype=np.uint32)
+        drawn, indices = [], iter(self._indices())
         for inputs, _ in self._batches(model, 'embeddings for k-means'):
             embeddings = model.extract_feat(inputs)
             height, width = embeddings.size
-            pixels = torch.randint(height * width, (len(embeddings), per_image), generator=generator)
+            pixels = torch.from_numpy(draws[[next(indices) for _ in embeddings.features]] % (height * width)).long()
             batch = torch.arange(len(embeddings))[:, None].expand_as(pixels)
             where = (index.flatten().to(inputs.device) for index in (batch, pixels // width, pixels % width))
-            drawn.append(embeddings.sample(*where).cpu().float())
+            drawn.append(embeddings.sample(*where).cpu().float().unflatten(0, pixels.shape))
         return torch.cat(drawn).numpy()
 
     def _gather(self, samples: np.ndarray) -> np.ndarray:
-        return np.concatenate(all_gather_object(samples))[: max(self.max_samples, len(self.dataloader.dataset))]
+        """Embeddings (n, D) of all processes, by the index of their image in the dataset, each image once."""
+        of_image = {}
+        for indices, part in all_gather_object((self._indices(), samples)):
+            of_image |= zip(indices, part)
+        return np.concatenate([of_image[index] for index in sorted(of_image)])
 
     def _batches(self, model: torch.nn.Module, what: str) -> Iterator[tuple[torch.Tensor, Sequence]]:
         """Preprocessed batches under a progress bar."""

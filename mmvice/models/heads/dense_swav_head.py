@@ -10,7 +10,7 @@ from mmseg.utils import OptMultiConfig
 from torch import Tensor, nn
 
 from mmvice.models.utils import CollapseMonitor
-from mmvice.ops import sinkhorn_knopp
+from mmvice.ops import sinkhorn_knopp, sum_over_processes
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.device import to_device
@@ -21,10 +21,17 @@ class DenseSwAVHead(BaseModule):
     """Concepts on the unit sphere, and the loss that predicts a region's concept from its other views (Sec. 3.3).
 
     Everything that training needs to continue is in the state dict: the concepts, the queue with its fill and write
-    position, and the number of steps taken.
+    position, and the number of steps taken. The queues of other processes are what
+    :class:`mmvice.engine.RegionQueueHook` adds to a checkpoint.
 
-    In distributed training the optimal assignment is over the regions of all processes. Each process keeps a queue of
-    its own regions, ``queue_length`` long, and its own loss is averaged over the processes by the gradients.
+    In distributed training the optimal assignment, the averages of the loss and the diagnostics are over the regions of
+    all processes: each process gets the numbers that a single one would get for the whole batch, however its images and
+    regions are dealt out, and the gradients which DistributedDataParallel's average turns into those of a single one.
+
+    Each process keeps a queue of its own regions, ``queue_length`` long, and the union of all takes part in the
+    assignment. That is the queue of a single process, of the total length, as long as none has overflowed. Then each
+    drops its own oldest: the union can differ from a single queue in which of its oldest regions are left, unless every
+    process gets the same number of regions in every step and ``queue_length`` is a multiple of it.
 
     Args:
         embed_dims (int): Channels D of an embedding. Defaults to 128.
@@ -119,11 +126,11 @@ class DenseSwAVHead(BaseModule):
             num_views: M >= 2.
 
         Returns:
-            dict: ``loss`` (Eq. 4) and diagnostics of the primary view: ``regions_per_image``; ``concepts_used``, the
-            share of concepts that score best for some region; ``concept_perplexity`` of the mean prediction, 1 to K
-            (both by the scores alone: the optimal assignment uses all concepts alike by construction);
-            ``assignment_entropy`` of a region's optimal assignment, 0 to ln K nats; ``embedding_spread``, 0 if all
-            region embeddings are alike, near 1 if they point everywhere.
+            dict: ``loss`` (Eq. 4) and diagnostics of the primary view, over all processes: ``regions_per_image``;
+            ``concepts_used``, the share of concepts that score best for some region; ``concept_perplexity`` of the mean
+            prediction, 1 to K (both by the scores alone: the optimal assignment uses all concepts alike by
+            construction); ``assignment_entropy`` of a region's optimal assignment, 0 to ln K nats;
+            ``embedding_spread``, 0 if all region embeddings are alike, near 1 if they point everywhere.
 
         In training mode the step is counted and the regions enter the queue; in evaluation the state stays as it is.
 
@@ -153,18 +160,21 @@ class DenseSwAVHead(BaseModule):
             # q: optimal assignment of the primary view's regions, together with the queue
             targets = self.assign(means[0].detach())
 
-            # L: cross-entropy between q and the softmax of the scores (Eq. 4)
+            # L: cross-entropy between q and the softmax of the scores (Eq. 4), averaged over all processes
             log_p = F.log_softmax(scores / self.temperature, dim=-1)
             cross_entropy = -(targets * log_p[1:]).sum(-1).mean(0)
-            weights = _region_weights(num_regions, self.reduction).to(cross_entropy.dtype)
-            weights = to_device(weights, cross_entropy.device)
-            loss = (weights * cross_entropy).sum()
+            weights, num_terms = _region_weights(num_regions, self.reduction)
+            weights = to_device(weights.to(cross_entropy.dtype), cross_entropy.device)
+            sums = dict(loss=(weights * cross_entropy).sum(), terms=cross_entropy.new_full((), num_terms))
+            sums |= self._diagnostic_sums(means[0].detach(), log_p[0].detach().exp(), targets, len(num_regions))
+            sums = _sum_over_processes(sums)
+            loss = sums['loss'] / sums['terms'].clamp_min(1)
         if loss.requires_grad:
             loss.register_hook(self._expect_step)
 
-        diagnostics = self._diagnose(means[0].detach(), log_p[0].detach().exp(), targets, len(num_regions))
+        diagnostics = self._diagnose(sums)
         if self.training:
-            self.monitor.update(loss.detach(), diagnostics, len(targets))
+            self.monitor.update(loss.detach(), diagnostics, sums['regions'].detach())
             self._advance(means[0].detach())
         return dict(loss=loss, **diagnostics)
 
@@ -214,17 +224,30 @@ class DenseSwAVHead(BaseModule):
         self._off_sphere = False
 
     @torch.no_grad()
-    def _diagnose(self, means: Tensor, predictions: Tensor, targets: Tensor, num_images: int) -> dict[str, Tensor]:
-        used = predictions.new_zeros(self.num_concepts)
-        used.index_fill_(0, predictions.argmax(1), 1)
-        num_rows = max(len(targets), 1)
-        usage = predictions.sum(0) / num_rows
+    def _diagnostic_sums(
+        self, means: Tensor, predictions: Tensor, targets: Tensor, num_images: int
+    ) -> dict[str, Tensor]:
+        """What :meth:`_diagnose` needs to know of the images of this process, in a form that adds up."""
+        chosen = predictions.new_zeros(self.num_concepts)
         return dict(
-            regions_per_image=targets.new_full((), len(targets) / max(num_images, 1)),
-            concepts_used=used.mean(),
+            images=predictions.new_full((), num_images),
+            regions=predictions.new_full((), len(targets)),
+            chosen=chosen.index_fill_(0, predictions.argmax(1), 1),
+            predictions=predictions.sum(0),
+            entropy=torch.special.entr(targets).sum(),
+            means=means.sum(0),
+        )
+
+    @torch.no_grad()
+    def _diagnose(self, sums: dict[str, Tensor]) -> dict[str, Tensor]:
+        regions = sums['regions'].clamp_min(1)
+        usage = sums['predictions'] / regions
+        return dict(
+            regions_per_image=sums['regions'] / sums['images'].clamp_min(1),
+            concepts_used=(sums['chosen'] > 0).to(usage.dtype).mean(),
             concept_perplexity=torch.special.entr(usage).sum().exp(),
-            assignment_entropy=torch.special.entr(targets).sum() / num_rows,
-            embedding_spread=1 - (means.sum(0) / num_rows).norm(),
+            assignment_entropy=sums['entropy'] / regions,
+            embedding_spread=1 - (sums['means'] / regions).norm(),
         )
 
 
@@ -237,8 +260,19 @@ def _view_major(num_regions: Sequence[int], num_views: int) -> Tensor:
     return torch.from_numpy(first + np.arange(num_views)[:, None] * own)
 
 
-def _region_weights(num_regions: Sequence[int], reduction: str) -> Tensor:
-    """Weight (R,) of every region in the loss; images without regions do not count."""
+def _region_weights(num_regions: Sequence[int], reduction: str) -> tuple[Tensor, int]:
+    """Weight (R,) of every region in the sum of the loss, and the number of terms in it, of which it is to be the mean.
+
+    The terms are the images that have regions, or the regions.
+    """
     counts = np.asarray(num_regions, dtype=np.int64)
-    total = max(counts.sum(), 1) if reduction == 'region' else np.repeat(counts, counts) * max((counts > 0).sum(), 1)
-    return torch.from_numpy(np.ones(counts.sum()) / total)
+    if reduction == 'region':
+        return torch.ones(counts.sum()), int(counts.sum())
+    return torch.from_numpy(1 / np.repeat(counts, counts)), int((counts > 0).sum())
+
+
+def _sum_over_processes(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The sum of each over all processes, in a single message."""
+    total = sum_over_processes(torch.cat([value.reshape(-1) for value in values.values()]))
+    parts = total.split([value.numel() for value in values.values()])
+    return {name: part.reshape(value.shape) for part, (name, value) in zip(parts, values.items())}

@@ -1,7 +1,8 @@
 """Helpers of the models."""
 
 from .collapse_monitor import CollapseMonitor
+from .cpu_sync_batch_norm import CPUSyncBatchNorm
 from .frozen_model_wrapper import FrozenModelWrapper
 from .pretrained import fit_weights, load_pretrained
 
-__all__ = ['CollapseMonitor', 'FrozenModelWrapper', 'fit_weights', 'load_pretrained']
+__all__ = ['CPUSyncBatchNorm', 'CollapseMonitor', 'FrozenModelWrapper', 'fit_weights', 'load_pretrained']

@@ -27,23 +27,24 @@ class CollapseMonitor:
         self.momentum = momentum
         self.warned: set[str] = set()
         self._steps = 0
-        self._means: Tensor | None = None
+        self._sums: Tensor | None = None  # running sums of loss, share of concepts, spread, and of their weights
         self._copy: Tensor | None = None
         self._event: torch.cuda.Event | None = None
 
-    def update(self, loss: Tensor, diagnostics: dict[str, Tensor], num_regions: int) -> None:
+    def update(self, loss: Tensor, diagnostics: dict[str, Tensor], num_regions: Tensor) -> None:
         """Take in one step.
 
         Args:
             loss: Scalar loss, without gradient.
             diagnostics: ``concepts_used`` and ``embedding_spread`` of :class:`DenseSwAVHead`.
-            num_regions: Regions in the step; with fewer regions than concepts not every concept can be used.
+            num_regions: Scalar, the regions in the step; with fewer regions than concepts not every concept can be
+                used, and a step without any says nothing.
         """
-        if not num_regions:
-            return
-        possible = min(num_regions, self.num_concepts) / self.num_concepts
-        now = torch.stack([loss.float(), diagnostics['concepts_used'] / possible, diagnostics['embedding_spread']])
-        self._means = now if self._means is None else self._means.lerp(now.to(self._means), 1 - self.momentum)
+        possible = num_regions.clamp(1, self.num_concepts) / self.num_concepts
+        used, spread = diagnostics['concepts_used'] / possible, diagnostics['embedding_spread']
+        now = torch.stack([loss, used, spread, torch.ones_like(loss)]).float()
+        sums = torch.zeros_like(now) if self._sums is None else self._sums
+        self._sums = sums.lerp(now, (1 - self.momentum) * (num_regions > 0).to(now))
         self._steps += 1
         if self._steps % self.interval == 0:
             if self._copy is not None and (self._event is None or self._event.query()):
@@ -51,13 +52,13 @@ class CollapseMonitor:
             self._start_copy()
 
     def _start_copy(self) -> None:
-        self._copy = self._means.to('cpu', non_blocking=True, copy=True)
-        if self._means.is_cuda:
+        self._copy = (self._sums[:3] / self._sums[3]).to('cpu', non_blocking=True, copy=True)
+        if self._sums.is_cuda:
             self._event = torch.cuda.Event()
             self._event.record()
 
     def _judge(self, loss: float, used: float, spread: float) -> None:
-        if self._steps < self.patience:
+        if self._steps < self.patience or math.isnan(used):  # too early, or no step had a region
             return
         signs = []
         if used < 0.05:

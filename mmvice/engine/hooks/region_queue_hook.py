@@ -1,0 +1,98 @@
+"""The region queues of all processes in one checkpoint."""
+
+import torch
+from mmengine.dist import all_gather, get_rank, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmvice.models import DenseSwAVHead
+from mmvice.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RegionQueueHook(Hook):
+    """Saves the queue of every process, and gives each its own again, also where their number has changed.
+
+    A checkpoint's ``state_dict`` has the queue of the first process, as a model of one process has it. Checkpoints of
+    several processes have all of them beside it, in ``region_queues``: ``queue`` (W, L, D) and ``progress`` (W, 3).
+    Another number of processes, or a checkpoint that has one queue only, gets them dealt out, see
+    :func:`deal_out_queues`; ``queue_length`` may then be another one, too.
+
+    :class:`mmvice.engine.ViCERunner` has this hook without being told.
+    """
+
+    priority = 'HIGH'  # before a hook compares the checkpoint with the model
+
+    def __init__(self) -> None:
+        self._queues: dict[str, Tensor] | None = None
+
+    def before_save_in_all_processes(self, runner: Runner) -> None:
+        """Gather the queues in the first process."""
+        head = _head(runner)
+        self._queues = None
+        if head is not None and head.queue_length and get_world_size() > 1:
+            queues = {name: all_gather(getattr(head, name)) for name in ('queue', 'progress')}
+            if is_main_process():
+                self._queues = {name: torch.stack(parts).cpu() for name, parts in queues.items()}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add them to the checkpoint, in the first process."""
+        if self._queues is not None:
+            checkpoint['region_queues'] = self._queues
+            self._queues = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put this process's share where the model will look for its queue."""
+        head, state = _head(runner), checkpoint.get('state_dict', checkpoint)
+        if head is None or not {'head.queue', 'head.progress'} <= state.keys():
+            return
+        alone = dict(queue=state['head.queue'][None], progress=state['head.progress'][None])
+        saved = checkpoint.get('region_queues', alone)
+        queues, progress = saved['queue'], saved['progress']
+        can_be_dealt = queues.shape[1] and head.queue_length and queues.shape[2] == head.embed_dims
+        if len(queues) != get_world_size() and can_be_dealt:
+            before = len(queues), int(progress[:, 2].sum())
+            queues, progress = deal_out_queues(queues, progress, get_world_size(), head.queue_length)
+            print_log(
+                f'The checkpoint has the queues of {before[0]} processes, with {before[1]} embeddings of regions; '
+                f'{int(progress[:, 2].sum())} of them were dealt out to {len(queues)} processes.',
+                logger='current',
+            )
+        own = get_rank() if len(queues) == get_world_size() else 0  # that of the first has the shape to complain about
+        state['head.queue'], state['head.progress'] = queues[own], progress[own]
+
+
+def deal_out_queues(queues: Tensor, progress: Tensor, num_processes: int, length: int) -> tuple[Tensor, Tensor]:
+    """Deal the embeddings of the queues of some processes out to those of others, the newest in turn to each.
+
+    What does not fit is dropped, oldest first. The n-th newest embeddings of all processes count as equally old.
+
+    Args:
+        queues: (W, L, D), the ring of each process.
+        progress: (W, 3) int64: steps taken, next row to write, rows in use.
+        num_processes: Number V of processes to deal to.
+        length: Length of their queues.
+
+    Returns:
+        tuple: Queues (V, length, D), oldest embedding first, and progress (V, 3), as above.
+    """
+    steps, newest_first = int(progress[0, 0]), []
+    for queue, (_, next_row, filled) in zip(queues, progress.tolist()):
+        newest_first.append(queue[(next_row - 1 - torch.arange(filled, device=queue.device)) % max(len(queue), 1)])
+    ages = torch.cat([torch.arange(len(rows)) for rows in newest_first])
+    union = torch.cat(newest_first)[ages.argsort(stable=True).to(queues.device)]
+
+    dealt = queues.new_zeros(num_processes, length, queues.shape[2])
+    dealt_progress = progress.new_zeros(num_processes, 3)
+    for process in range(num_processes):
+        rows = union[process::num_processes][:length].flip(0)
+        dealt[process, : len(rows)] = rows
+        dealt_progress[process] = progress.new_tensor([steps, len(rows) % length, len(rows)])
+    return dealt, dealt_progress
+
+
+def _head(runner: Runner) -> DenseSwAVHead | None:
+    head = getattr(getattr(runner.model, 'module', runner.model), 'head', None)
+    return head if isinstance(head, DenseSwAVHead) else None

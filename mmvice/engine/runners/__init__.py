@@ -1,0 +1,5 @@
+"""Runners."""
+
+from .vice_runner import ViCERunner
+
+__all__ = ['ViCERunner']
