@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmvice.apis import (
     add_common_arguments,
     build_runner,
+    full_disk_explained,
     load_config,
     use_auto_scale_lr,
     use_mixed_precision,
@@ -44,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_auto_scale_lr(cfg)
     if args.resume:
         use_resume(cfg, load_from=(args.cfg_options or {}).get('load_from'))
-    build_runner(cfg).train()
+    with full_disk_explained(cfg):
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

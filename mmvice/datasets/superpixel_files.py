@@ -16,7 +16,8 @@ from PIL import Image
 from mmvice.datasets.unlabeled_images import try_to_load
 from mmvice.ops.superpixels import contiguous
 from mmvice.registry import TRANSFORMS
-from mmvice.utils.conversion import Skipped, write_file
+from mmvice.utils.conversion import Skipped
+from mmvice.utils.files import write_file
 
 _MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
 

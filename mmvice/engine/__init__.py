@@ -2,18 +2,29 @@
 
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
-from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, InitialWeightsHook, ProbeVisualizationHook
+from .hooks import (
+    CheckpointHook,
+    EmbeddingVisualizationHook,
+    FittingWeightsHook,
+    InitialWeightsHook,
+    ProbeVisualizationHook,
+    SeededStepHook,
+)
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
 from .optim_wrappers import BFloat16OptimWrapper
 from .schedulers import WarmupCosineLR
+from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'BFloat16OptimWrapper',
+    'CheckpointHook',
     'ClusterFitLoop',
     'EmbeddingVisualizationHook',
     'EpochCountedTrainLoop',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',
+    'SeededStepHook',
     'WarmupCosineLR',
+    'WholeFileBackend',
 ]
