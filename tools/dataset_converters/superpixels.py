@@ -119,8 +119,8 @@ def estimate(paths: Sequence[str], pipeline: bytes, min_size: int, output_dir: s
         return f'{len(paths):,} images; no estimate of the size, as none of {len(sample)} tried could be used'
     mean, free = sum(sizes) / len(sizes), shutil.disk_usage(output_dir).free
     return (
-        f'{len(paths):,} images, about {readable_size(mean * len(paths))} on disk ({readable_size(mean)} an image, mean '
-        f'of {len(sizes)}); {readable_size(free)} are free'
+        f'{len(paths):,} images, about {readable_size(mean * len(paths))} on disk ({readable_size(mean)} an image, '
+        f'mean of {len(sizes)}); {readable_size(free)} are free'
     )
 
 
