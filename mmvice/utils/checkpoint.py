@@ -93,7 +93,11 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
             raise
         refused = re.search(r'GLOBAL (\S+)', str(error))
         if refused is None:
-            raise DamagedCheckpointError(f'{file} cannot be read as a checkpoint, is it complete? {reason}') from error
+            # what torch says first is that its unsafe loader will likely succeed
+            detail = re.search(r'WeightsUnpickler error: *(.+)', str(error))
+            raise DamagedCheckpointError(
+                f'{file} cannot be read as a checkpoint, is it complete? {detail[1] if detail else reason}'
+            ) from error
         raise UnpicklingError(
             f'{file} was not loaded: it refers to {refused.group(1)}, which no checkpoint of weights needs and which '
             'could run code. If you trust where it comes from, save its state_dict alone and load that.'

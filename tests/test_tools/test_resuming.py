@@ -17,7 +17,8 @@ from mmvice.utils.checkpoint import load_checkpoint_file
 from mmvice.utils.whole_checkpoint import DamagedCheckpointError
 
 TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
-SIX, EIGHT = ('--cfg-options', 'train_cfg.max_iters=6'), ('--cfg-options', 'train_cfg.max_iters=8')
+ENDLESS = ('--cfg-options', 'train_dataloader.sampler.type=InfiniteSampler')  # MMEngine pauses after other epochs
+SIX, EIGHT = (*ENDLESS, 'train_cfg.max_iters=6'), (*ENDLESS, 'train_cfg.max_iters=8')
 
 DAMAGES = {
     'truncated': lambda content: content[: len(content) // 2],
