@@ -33,12 +33,14 @@ def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '
             without its ending.
 
     Raises:
-        ValueError: If the image is not in ``img_root``.
+        ValueError: If the image is not in ``img_root``, or its path can be that of no file.
 
     Example:
         >>> superpixel_path('data/camvid/images/train/7.jpg', 'data/camvid', 'slic')
         'slic/images/train/7.jpg.png'
     """
+    if '\0' in img_path:
+        raise ValueError(f'{printable(img_path)} has a NUL character in it: correct the list that names it')
     relative = os.path.relpath(img_path, os.path.expanduser(img_root))
     if relative.split(os.sep)[0] in (os.pardir, os.curdir):
         raise ValueError(f'the image {printable(img_path)} is not in the folder {img_root!r}')
