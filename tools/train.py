@@ -13,6 +13,7 @@ from torch.distributed.elastic.multiprocessing.errors import record  # which pro
 from mmvice.apis import (
     add_common_arguments,
     build_runner,
+    full_disk_explained,
     load_config,
     use_auto_scale_lr,
     use_mixed_precision,
@@ -46,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_auto_scale_lr(cfg)
     if args.resume:
         use_resume(cfg, load_from=(args.cfg_options or {}).get('load_from'))
-    build_runner(cfg).train()
+    with full_disk_explained(cfg):
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

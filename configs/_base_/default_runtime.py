@@ -15,5 +15,6 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    step_seed=dict(type='SeededStepHook'),
     visualization=dict(type='ProbeVisualizationHook'),
 )

@@ -2,6 +2,9 @@
 
 import argparse
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +12,15 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 from mmvice.engine import ViCERunner
 from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
 from mmvice.evaluation import is_class_metric
 from mmvice.registry import RUNNERS
 from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
+from mmvice.utils.files import NoSpaceError, is_no_space, readable_size
+from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
 from .dist import prepare_cpu_processes
 
@@ -109,11 +114,16 @@ def use_auto_scale_lr(cfg: Config) -> None:
 
 
 def use_resume(cfg: Config, load_from: str | None) -> None:
-    """Go on from ``load_from``, a checkpoint named in this command, else from the latest one in the work folder.
+    """Go on from ``load_from``, a checkpoint named in this command, else from the latest whole one in the work folder.
 
     Where there is none yet the run starts afresh, and ``cfg.load_from`` keeps its meaning of initial weights.
+
+    Raises:
+        DamagedCheckpointError: If that file is damaged, or all in the work folder are.
     """
-    latest = load_from or find_latest_checkpoint(cfg.work_dir)
+    latest = load_from or latest_checkpoint(cfg.work_dir)
+    if load_from and Path(load_from).expanduser().is_file():
+        check_whole(Path(load_from).expanduser())
     cfg.resume = latest is not None
     if cfg.resume:
         cfg.load_from = latest
@@ -194,8 +204,30 @@ def use_tta(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads."""
     register_safe_checkpoint_loading()
+    if cfg.get('resume') and cfg.get('load_from') is None:
+        use_resume(cfg, load_from=None)
     prepare_cpu_processes(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else ViCERunner.from_cfg(cfg)
+
+
+@contextmanager
+def full_disk_explained(cfg: Config) -> Iterator[None]:
+    """End the program with one sentence where a training finds the disk full.
+
+    Raises:
+        SystemExit: In place of the error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_no_space(error):
+            raise
+        folder = Path(cfg.work_dir)
+        free = readable_size(shutil.disk_usage(folder).free) if folder.is_dir() else 'unknown space'
+        what = error.strerror if isinstance(error, NoSpaceError) else f'{error}, with {free} free in {folder}'
+        raise SystemExit(
+            f'error: {what}. Checkpoints written before are as they were: make room and go on with --resume.'
+        ) from error
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:

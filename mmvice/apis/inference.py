@@ -16,7 +16,12 @@ from mmseg.structures import SegDataSample
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file, resolve_checkpoint
+from mmvice.utils.checkpoint import (
+    differing_weights,
+    load_checkpoint_file,
+    register_safe_checkpoint_loading,
+    resolve_checkpoint,
+)
 
 TRAINING_STATE = ('head.queue', 'head.progress')  # of ViCE models: as long as the GPUs of that run asked for
 
@@ -64,6 +69,7 @@ def init_model(
             f'{type(model).__name__} gives no embeddings: use a config whose model is ViCE or ProbeSegmentor'
         )
     if checkpoint is None:
+        register_safe_checkpoint_loading()
         model.init_weights()
         model.dataset_meta = {}
     else:

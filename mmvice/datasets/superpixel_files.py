@@ -16,7 +16,8 @@ from PIL import Image
 from mmvice.datasets.unlabeled_images import try_to_load
 from mmvice.ops.superpixels import contiguous
 from mmvice.registry import TRANSFORMS
-from mmvice.utils.conversion import Skipped, write_file
+from mmvice.utils.conversion import Skipped
+from mmvice.utils.files import write_file
 
 _MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
 
@@ -32,12 +33,14 @@ def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '
             without its ending.
 
     Raises:
-        ValueError: If the image is not in ``img_root``.
+        ValueError: If the image is not in ``img_root``, or its path can be that of no file.
 
     Example:
         >>> superpixel_path('data/camvid/images/train/7.jpg', 'data/camvid', 'slic')
         'slic/images/train/7.jpg.png'
     """
+    if '\0' in img_path:
+        raise ValueError(f'{printable(img_path)} has a NUL character in it: correct the list that names it')
     relative = os.path.relpath(img_path, os.path.expanduser(img_root))
     if relative.split(os.sep)[0] in (os.pardir, os.curdir):
         raise ValueError(f'the image {printable(img_path)} is not in the folder {img_root!r}')

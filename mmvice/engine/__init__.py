@@ -3,19 +3,23 @@
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
 from .hooks import (
+    CheckpointHook,
     EmbeddingVisualizationHook,
     FittingWeightsHook,
     InitialWeightsHook,
     ProbeVisualizationHook,
     RegionQueueHook,
+    SeededStepHook,
 )
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
 from .optim_wrappers import BFloat16OptimWrapper
 from .runners import ViCERunner
 from .schedulers import WarmupCosineLR
+from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'BFloat16OptimWrapper',
+    'CheckpointHook',
     'ClusterFitLoop',
     'EmbeddingVisualizationHook',
     'EpochCountedTrainLoop',
@@ -24,5 +28,7 @@ __all__ = [
     'ProbeVisualizationHook',
     'RegionQueueHook',
     'ViCERunner',
+    'SeededStepHook',
     'WarmupCosineLR',
+    'WholeFileBackend',
 ]

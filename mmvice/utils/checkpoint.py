@@ -4,8 +4,10 @@ A checkpoint is a pickle, and a pickle can call anything. MMEngine asks torch fo
 a file it unpickles the file all the same. Here a refusal stays one.
 """
 
+import io
 import os
 import re
+import tarfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,9 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
+
+from .files import write_file
+from .whole_checkpoint import DamagedCheckpointError, latest_checkpoint
 
 STATISTICS = ('min', 'max', 'mean', 'current')
 
@@ -72,54 +77,67 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f'no checkpoint file at {file}')
+    if _is_tar(file):  # PyTorch's safe loader ran code from these before version 2.6
+        raise UnpicklingError(f'{file} was not loaded: it has the format of PyTorch 0.1; save it with a newer version')
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     try:
         return torch.load(file, map_location=map_location, weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in str(error):
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if 'TorchScript' in reason:
+            raise UnpicklingError(
+                f'{file} was not loaded: it is a TorchScript program, where weights are expected; save the state_dict '
+                'of the module alone and load that.'
+            ) from error
+        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in reason:
             raise
         refused = re.search(r'GLOBAL (\S+)', str(error))
         if refused is None:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UnpicklingError(f'{file} cannot be read as a checkpoint, is it complete? {reason}') from error
+            # what torch says first is that its unsafe loader will likely succeed
+            detail = re.search(r'WeightsUnpickler error: *(.+)', str(error))
+            raise DamagedCheckpointError(
+                f'{file} cannot be read as a checkpoint, is it complete? {detail[1] if detail else reason}'
+            ) from error
         raise UnpicklingError(
             f'{file} was not loaded: it refers to {refused.group(1)}, which no checkpoint of weights needs and which '
             'could run code. If you trust where it comes from, save its state_dict alone and load that.'
         ) from error
 
 
-def resolve_checkpoint(location: str | Path) -> str | Path:
-    """The latest checkpoint where a folder is given, and any other location as it is.
+def _is_tar(file: Path) -> bool:
+    """Whether a file is a tar archive with something in it; a file of zeros is an empty one."""
+    try:
+        with tarfile.open(file) as archive:
+            return archive.next() is not None
+    except (tarfile.TarError, EOFError):
+        return False
 
-    As MMEngine does, it goes by the file ``last_checkpoint``, which a run keeps in its work folder. That file names an
-    absolute path; the checkpoint of the same name in the folder is meant, wherever the folder has been moved or copied.
+
+def resolve_checkpoint(location: str | Path) -> str | Path:
+    """The latest whole checkpoint where a folder is given, and any other location as it is.
 
     Args:
-        location: A work folder, a checkpoint file, or a URL.
+        location: A work folder, as of :func:`latest_checkpoint`, a checkpoint file, or a URL.
 
     Raises:
-        FileNotFoundError: If the folder has no ``last_checkpoint``, or the checkpoint that it names is not there.
+        FileNotFoundError: If the folder has no checkpoint.
+        DamagedCheckpointError: If it has some, but none is whole.
     """
     if '://' in str(location) or not Path(location).expanduser().is_dir():
         return location
-    folder = Path(location).expanduser()
-    record = folder / 'last_checkpoint'
-    if not record.is_file():
+    latest = latest_checkpoint(location)
+    if latest is None:
         raise FileNotFoundError(
-            f'the folder {folder} has no last_checkpoint, so no run has saved a checkpoint there: name a work folder, '
-            'or a checkpoint file'
+            f'the folder {location} has no last_checkpoint, so no run has saved a checkpoint there: name a work '
+            'folder, or a checkpoint file'
         )
-    latest = record.read_text().strip()
-    file = folder / re.split(r'[/\\]', latest)[-1]
-    if not file.is_file():
-        raise FileNotFoundError(
-            f'{record} names {latest}, but there is no {file.name} in {folder}: name the checkpoint file'
-        )
-    return file
+    return latest if '://' in latest else Path(latest)
 
 
 def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write a checkpoint that holds weights alone, as MMEngine's loaders expect it; missing folders are made.
+    """Write a checkpoint that holds weights alone, as MMEngine's loaders expect it, whole or not at all.
+
+    Missing folders are made.
 
     Args:
         path: The file to write.
@@ -128,13 +146,16 @@ def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mappi
 
     Raises:
         ValueError: If the path is a folder.
+        NoSpaceError: If there is no room.
     """
     file = Path(path).expanduser()
     if file.is_dir():
         raise ValueError(f'{file} is a folder: name a file to write')
     file.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().clone() for name, value in state_dict.items()}
-    torch.save(dict(meta=dict(meta), state_dict=weights), file)
+    content = io.BytesIO()
+    torch.save(dict(meta=dict(meta), state_dict=weights), content)
+    write_file(str(file), content.getvalue(), durable=True)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:

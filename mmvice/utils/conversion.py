@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,8 @@ import mmcv
 import numpy as np
 from mmengine.utils import ProgressBar
 from PIL import Image
+
+from mmvice.utils.files import write_file
 
 IGNORE = 255
 
@@ -110,19 +111,6 @@ def _read(path: str, flag: str, ndim: int) -> np.ndarray:
 def write_image(path: str, image: np.ndarray, *parameters: int) -> None:
     """Write an image in the format of the ending of ``path``, whole or not at all."""
     write_file(path, cv2.imencode(os.path.splitext(path)[1], image, parameters)[1].tobytes())
-
-
-def write_file(path: str, content: bytes) -> None:
-    """Write a file beside ``path`` and give it that name when it is whole."""
-    folder, name = os.path.split(path)
-    unfinished = os.path.join(folder, f'.{name}.{os.getpid()}.part')
-    try:
-        with open(unfinished, 'wb') as file:
-            file.write(content)
-        os.replace(unfinished, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(unfinished)
 
 
 def is_complete(path: str) -> bool:

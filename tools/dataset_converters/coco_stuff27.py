@@ -26,8 +26,8 @@ from mmvice.utils.conversion import (
     require_folders,
     run_converter,
     some,
-    write_file,
 )
+from mmvice.utils.files import write_file
 
 LAYOUT = """the published layout under DATA_ROOT is
     images/{train2017,val2017}/*.jpg          COCO's images

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from mmvice.utils.conversion import run_converter, some, write_file
+from mmvice.utils.conversion import run_converter, some
+from mmvice.utils.files import write_file
 
 EXAMPLE = """example, the subsets of Table 11:
     tools/dataset_converters/few_shot_subsets.py data/coco/lists/train2017.txt data/coco/lists/subsets

@@ -30,7 +30,8 @@ from mmvice.datasets.superpixel_files import (
     superpixel_path,
 )
 from mmvice.registry import DATASETS
-from mmvice.utils.conversion import Skipped, convert, run_converter, some, write_file
+from mmvice.utils.conversion import Skipped, convert, run_converter, some
+from mmvice.utils.files import readable_size, write_file
 
 WRITTEN = """written under OUTPUT_DIR:
     superpixels.json  what the files are made by
@@ -118,18 +119,9 @@ def estimate(paths: Sequence[str], pipeline: bytes, min_size: int, output_dir: s
         return f'{len(paths):,} images; no estimate of the size, as none of {len(sample)} tried could be used'
     mean, free = sum(sizes) / len(sizes), shutil.disk_usage(output_dir).free
     return (
-        f'{len(paths):,} images, about {write_size(mean * len(paths))} on disk ({write_size(mean)} an image, mean of '
-        f'{len(sizes)}); {write_size(free)} are free'
+        f'{len(paths):,} images, about {readable_size(mean * len(paths))} on disk ({readable_size(mean)} an image, '
+        f'mean of {len(sizes)}); {readable_size(free)} are free'
     )
-
-
-def write_size(number: float) -> str:
-    """A number of bytes as people read it."""
-    for unit in ('bytes', 'kB', 'MB', 'GB'):
-        if number < 1000:
-            return f'{number:.0f} {unit}' if unit == 'bytes' else f'{number:.1f} {unit}'
-        number /= 1000
-    return f'{number:.1f} TB'
 
 
 def config_lines(config: str, computing: str, output_dir: str, img_root: str) -> str:

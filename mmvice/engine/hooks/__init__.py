@@ -1,15 +1,19 @@
 """Hooks of the Runner."""
 
+from .checkpoint_hook import CheckpointHook
 from .embedding_visualization_hook import EmbeddingVisualizationHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
 from .region_queue_hook import RegionQueueHook
+from .seeded_step_hook import SeededStepHook
 
 __all__ = [
+    'CheckpointHook',
     'EmbeddingVisualizationHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',
     'RegionQueueHook',
+    'SeededStepHook',
 ]

@@ -1,0 +1,106 @@
+"""Files that are there whole or not at all."""
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+
+UNFINISHED = '.part'
+"""How the names of unfinished files end; they begin with a dot and the name that the whole file will have."""
+_NO_SPACE = {
+    errno.ENOSPC: 'the disk is full',
+    errno.EDQUOT: 'the disk quota is used up',
+    errno.EFBIG: 'the limit on the size of a file is reached',
+}
+
+
+class NoSpaceError(OSError):
+    """A file that could not be written for want of space; what it was to replace is as it was."""
+
+
+def write_file(path: str, content: bytes, durable: bool = False) -> None:
+    """Write a file beside ``path`` and give it that name when it is whole.
+
+    Whatever ends the process, ``path`` has its old content or the new one. A symbolic link in its place is replaced,
+    not followed.
+
+    Args:
+        path: The file.
+        content: All of it.
+        durable: Wait until the disk has it, so that it also survives a loss of power.
+
+    Raises:
+        NoSpaceError: If there is no room; the message says how much is needed and how much is free.
+    """
+    folder, name = os.path.split(path)
+    unfinished = os.path.join(folder, f'.{name}.{os.getpid()}{UNFINISHED}')
+    try:
+        with suppress(FileNotFoundError):  # left by an earlier process of this number, or put there to be followed
+            os.unlink(unfinished)
+        with open(unfinished, 'xb') as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(unfinished, path)
+        if durable:
+            _sync_folder(folder or os.curdir)
+    except OSError as error:
+        if not is_no_space(error):
+            raise
+        free = shutil.disk_usage(folder or os.curdir).free
+        raise NoSpaceError(
+            error.errno,
+            f'{path} could not be written, {_NO_SPACE[error.errno]}: it needs {readable_size(len(content))}, and '
+            f'{readable_size(free)} are free there',
+        ) from error
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(unfinished)
+
+
+def remove_unfinished(folder: str, names: tuple[str, ...]) -> list[str]:
+    """Remove what processes that were killed have left of files whose names begin with one of ``names``.
+
+    Returns:
+        list: Paths of the removed files.
+    """
+    starts = tuple(f'.{name}' for name in names)
+    left = [name for name in sorted(os.listdir(folder)) if name.startswith(starts) and name.endswith(UNFINISHED)]
+    paths = [os.path.join(folder, name) for name in left]
+    for path in paths:
+        os.unlink(path)
+    return paths
+
+
+def is_no_space(error: OSError) -> bool:
+    """Whether an error says that a disk is full, or a quota or limit reached."""
+    return error.errno in _NO_SPACE
+
+
+def readable_size(number: float) -> str:
+    """A number of bytes as people read it.
+
+    Example:
+        >>> readable_size(12), readable_size(3_400_000)
+        ('12 bytes', '3.4 MB')
+    """
+    for unit in ('bytes', 'kB', 'MB', 'GB'):
+        if number < 1000:
+            return f'{number:.0f} {unit}' if unit == 'bytes' else f'{number:.1f} {unit}'
+        number /= 1000
+    return f'{number:.1f} TB'
+
+
+def _sync_folder(folder: str) -> None:
+    """Have the disk know the new name too, where folders can be synchronised."""
+    if not hasattr(os, 'O_DIRECTORY'):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""Which checkpoint of a run to go on from: the latest one that is whole."""
+
+import logging
+import os
+import re
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from pickle import UnpicklingError
+
+from mmengine.logging import print_log
+
+
+class DamagedCheckpointError(UnpicklingError):
+    """A checkpoint file that is truncated, empty or overwritten."""
+
+
+def check_whole(file: str | Path) -> None:
+    """Compare a checkpoint file with the checksums in it; nothing of it is unpickled.
+
+    Args:
+        file: A local file as ``torch.save`` writes it, a ZIP archive.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DamagedCheckpointError: If it is no such archive, has not its full length, or a part has another checksum.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'there is no {Path(file).name} in {Path(file).parent}') from error
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        size = Path(file).stat().st_size
+        raise DamagedCheckpointError(
+            f'{file} is damaged: it has {size:,} bytes, which are not a whole checkpoint ({error})'
+        ) from error
+    if damaged is not None:
+        raise DamagedCheckpointError(f'{file} is damaged: {damaged} in it has another checksum than when it was saved')
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """The latest whole checkpoint of the run with this work folder.
+
+    That is the one which ``last_checkpoint`` names, and if it is missing or damaged, the latest whole one before it; a
+    warning says which files were passed over. Later ones are of another run. Without a readable ``last_checkpoint``
+    the latest whole one counts. A work folder may have been moved: what ``last_checkpoint`` names is looked for in the
+    folder first, then at the path that it says.
+
+    Args:
+        folder: A work folder.
+
+    Returns:
+        str or None: Path, or the URL in ``last_checkpoint``; None if the folder has no checkpoint.
+
+    Raises:
+        FileNotFoundError: If ``last_checkpoint`` names one that is not there, and there is none before it.
+        DamagedCheckpointError: If there are checkpoints, but none is whole.
+    """
+    folder = Path(folder).expanduser()
+    named = _named_in(folder / 'last_checkpoint')
+    if '://' in named:
+        return named
+    files, passed = _candidates(folder, named), []
+    for file in files:
+        try:
+            check_whole(file)
+        except (FileNotFoundError, DamagedCheckpointError) as error:
+            passed.append(error)
+        else:
+            if passed:
+                reasons = '; '.join(map(str, passed))
+                print_log(f'{reasons}. Going on from {file}.', logger='current', level=logging.WARNING)
+            return str(file)
+    if not passed:
+        return None
+    missing = len(passed) == 1 and isinstance(passed[0], FileNotFoundError)
+    raise (FileNotFoundError if missing else DamagedCheckpointError)(
+        f'{"; ".join(map(str, passed))}: there is no whole checkpoint in {folder}. Name another one, or move what is '
+        'there away to start afresh'
+    )
+
+
+def _named_in(record: Path) -> str:
+    """The path in a file ``last_checkpoint``; empty if there is none, or it cannot be one."""
+    if not record.is_file():
+        return ''
+    named = record.read_bytes().decode('utf-8', 'surrogateescape').strip()
+    if named and len(named) < 4096 and not set('\0\n') & set(named) and len(os.fsencode(_name(named))) < 256:
+        return named
+    print_log(f'{record} is damaged: it names no file', logger='current', level=logging.WARNING)
+    return ''
+
+
+def _candidates(folder: Path, named: str) -> list[Path]:
+    """The named checkpoint, and those that can be gone on from before it, the latest first."""
+    first = folder / _name(named) if named else None
+    if first is not None and not first.is_file() and Path(named).is_file():
+        first = Path(named)
+    place = first.parent if first is not None else folder
+    numbers = {file: _number(file.name) for file in place.iterdir()} if place.is_dir() else {}
+    limit = _number(first.name) if first is not None else None
+    before = [file for file, number in numbers.items() if number is not None and (limit is None or number < limit)]
+    before.sort(key=lambda file: numbers[file], reverse=True)
+    return [*([first] if first is not None else []), *(file for file in before if file != first)]
+
+
+def _name(path: str) -> str:
+    return re.split(r'[/\\]', path)[-1]
+
+
+def _number(name: str) -> int | None:
+    """The step or epoch in a name that MMEngine gives to checkpoints which can be gone on from, else None."""
+    match = re.fullmatch(r'(?:iter|epoch)_([0-9]+)\.pth', name)
+    return int(match[1]) if match else None
