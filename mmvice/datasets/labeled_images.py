@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
-from mmvice.registry import DATASETS
+from mmvice.registry import DATASETS, TRANSFORMS
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, printable, turns_on_its_side
 
 from .path_table import read_lines, scan_images
@@ -23,7 +23,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
     """Images with a label map each: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
 
     An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``, where a name
-    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked; one that does not fit is an error.
+    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked: one that does not fit is an
+    error.
 
     An image or label map that cannot be read at all, as it is damaged, is skipped in training for another one, with a
     warning that names the file and counts; with ``test_mode`` it is an error. Images are turned upright by their EXIF
@@ -39,7 +40,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             out, as are names that were listed before, with a warning.
         img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``.
         seg_map_suffix: How the names of label maps end.
-        kwargs: ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
+        pipeline: Transforms.
+        kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
             :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
@@ -58,6 +60,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         data_prefix: dict | None = None,
         img_suffix: str = '.jpg',
         seg_map_suffix: str = '.png',
+        pipeline: Sequence = (),
         **kwargs,
     ) -> None:
         if not (data_prefix or {}).get('img_path'):
@@ -72,6 +75,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             data_prefix=dict(data_prefix),
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             **kwargs,
         )
 

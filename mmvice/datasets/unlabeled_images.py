@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
 
-from mmvice.registry import DATASETS
+from mmvice.registry import DATASETS, TRANSFORMS
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, explain, printable
 
 from .path_table import pack_paths, read_list_file, scan_images, select_paths
@@ -67,7 +67,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             data_prefix=dict(img_path='') if data_prefix is None else data_prefix,
             indices=indices,
             serialize_data=True,
-            pipeline=list(pipeline),
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             test_mode=test_mode,
             lazy_init=lazy_init,
             max_refetch=max_refetch,

@@ -75,7 +75,7 @@ def decode_labels(content: bytes) -> np.ndarray:
     It is not turned by an EXIF tag: its pixels are those of the image as it is shown, upright.
 
     Raises:
-        UnusableFileError: If the file is empty, cut off or damaged, or has more pixels than :func:`check_header` allows.
+        UnusableFileError: If the file is empty, cut off or damaged, or has too many pixels for :func:`check_header`.
         ValueError: If it is no label map: has several channels, or is a JPEG, whose values are not those written.
             Both messages are the end of a sentence that begins with the name of the file.
     """
