@@ -38,7 +38,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             colours, some are chosen.
         ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
             out, as are names that were listed before, with a warning.
-        img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``.
+        img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``. '' is for
+            images of several formats, in names that have their endings.
         seg_map_suffix: How the names of label maps end.
         pipeline: Transforms.
         kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
@@ -131,7 +132,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             )
         if not names:
             raise self._error(FileNotFoundError, f'the list file {self.ann_file!r} (ann_file) names no image')
-        if all(name.endswith(self.img_suffix) for name in names):
+        if self.img_suffix and all(name.endswith(self.img_suffix) for name in names):
             raise self._error(
                 ValueError,
                 f'the names in {self.ann_file!r} must be without {self.img_suffix!r}, but the first is {names[0]!r}',
@@ -149,7 +150,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 f'no *{self.img_suffix} in {folder!r}' + (f', but {there}: see img_suffix' if there else ''),
             )
         start = len(osp.join(folder, ''))
-        data_list = [self._info(path, path[start : -len(self.img_suffix)]) for path in images]
+        data_list = [self._info(path, path[start : len(path) - len(self.img_suffix)]) for path in images]
         self._warn_of_labels_alone(data_list)
         return data_list
 

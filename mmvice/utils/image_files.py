@@ -24,8 +24,8 @@ class UnusableFileError(ValueError):
 
 
 def printable(path: str | Path) -> str:
-    """A path for messages, in quotation marks, whatever bytes its name has."""
-    return repr(str(path).encode('utf-8', 'backslashreplace').decode())
+    """A path for messages, in quotation marks; bytes that are no UTF-8 are written as escapes."""
+    return repr(str(path))
 
 
 def read_image(path: str | Path) -> np.ndarray:
