@@ -56,10 +56,10 @@ def decode_image(content: bytes, flag: str = 'color', backend: str = 'cv2') -> n
 
     Raises:
         UnusableFileError: If the file is empty, cut off, damaged where a decoder notices (JPEG has no checksum), of a
-            format that is not known, of floating-point numbers, or has more pixels than :func:`check_header` allows.
+            format that is not known, of floating-point numbers, or has more pixels than :func:`open_image` allows.
             The message is the end of a sentence that begins with the name of the file.
     """
-    check_header(content)
+    open_image(content).close()
     try:
         image = mmcv.imfrombytes(content, flag=flag, backend=backend)
     except Exception as error:  # decoders raise whatever they like on a damaged file
@@ -75,16 +75,16 @@ def decode_labels(content: bytes) -> np.ndarray:
     It is not turned by an EXIF tag: its pixels are those of the image as it is shown, upright.
 
     Raises:
-        UnusableFileError: If the file is empty, cut off or damaged, or has too many pixels for :func:`check_header`.
+        UnusableFileError: If the file is empty, cut off or damaged, or has too many pixels for :func:`open_image`.
         ValueError: If it is no label map: has several channels, or is a JPEG, whose values are not those written.
             Both messages are the end of a sentence that begins with the name of the file.
     """
-    check_header(content)
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            kind, mode, labels = image.format, image.mode, np.array(image)
-    except Exception as error:  # decoders raise whatever they like on a damaged file
-        raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
+    with open_image(content) as image:
+        kind, mode = image.format, image.mode
+        try:
+            labels = np.array(image)
+        except Exception as error:
+            raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
     if kind in ('JPEG', 'MPO'):
         raise ValueError('is a JPEG, which changes ids as it compresses: store label maps as PNG')
     if mode not in _LABEL_MODES:
@@ -92,19 +92,20 @@ def decode_labels(content: bytes) -> np.ndarray:
     return labels.astype(np.uint8) if labels.dtype == bool else labels
 
 
-def check_header(content: bytes) -> None:
-    """Look at the beginning of an image file, at the cost of a fraction of a millisecond.
+def open_image(content: bytes) -> Image.Image:
+    """Open an image file with Pillow, which reads its header alone: a fraction of a millisecond.
 
     A small file can ask for gigabytes: the number of pixels is limited before they are decoded, to Pillow's own limit,
     twice :data:`PIL.Image.MAX_IMAGE_PIXELS` (by default 178,956,970: half a gigabyte).
 
     Raises:
-        UnusableFileError: If the file is empty, of a format that is not known, or has too many pixels.
+        UnusableFileError: If the file is empty, of a format that is not known, or has too many pixels. The message is
+            the end of a sentence that begins with the name of the file.
     """
     if not content:
         raise UnusableFileError('is empty: a file of 0 bytes')
     try:
-        Image.open(io.BytesIO(content)).close()
+        return Image.open(io.BytesIO(content))
     except Image.DecompressionBombError as error:
         raise UnusableFileError(
             f'has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are decoded: shrink it or cut it into '
@@ -114,7 +115,7 @@ def check_header(content: bytes) -> None:
         raise UnusableFileError(
             'is no image of a known format, or its beginning is damaged (floating-point formats are not read)'
         ) from error
-    except Exception as error:
+    except Exception as error:  # decoders raise whatever they like on a damaged file
         raise UnusableFileError(f'has a damaged header: {explain(error)}') from error
 
 
