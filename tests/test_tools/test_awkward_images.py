@@ -1,4 +1,4 @@
-"""The tools that read images, over a folder of every kind: what can be shown is, and what cannot is named and counted."""
+"""The tools over a folder of images of every kind: what can be shown is, and what cannot is named and counted."""
 
 import os
 import runpy
@@ -94,7 +94,7 @@ def test_comparison_over_a_mixed_folder(run, capsys):
 
 def test_comparison_leaves_out_label_maps_that_do_not_fit(run, capsys):
     labels = {f'{number}.png': encode(np.zeros((48, 64), np.uint8), 'PNG') for number in range(6)}
-    write_files(Path('few'), {name: USABLE['deep.png'] for name in labels})
+    write_files(Path('few'), dict.fromkeys(labels, USABLE['deep.png']))
     labels['1.png'] = b''
     labels['2.png'] = encode(np.zeros((48, 60), np.uint8), 'PNG')
     labels['3.png'] = encode(np.full((48, 64), 3, np.uint8), 'PNG')
