@@ -20,23 +20,30 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
 
     The pipeline begins with ``LoadImageFromFile``. An image that it cannot read, or whose shorter side is under
     ``min_size``, is skipped for another one, with a warning that names the file and counts the skipped ones (of this
-    process). Greyscale, 16-bit and transparent images come out as three 8-bit channels.
+    process); with ``test_mode`` it is an error. All others come out as three 8-bit channels, also greyscale, 16-bit,
+    CMYK and transparent images, upright, and of an animation the first picture: see
+    :func:`mmvice.utils.image_files.decode_image`.
 
     The paths are kept in one buffer that forked workers share: a million cost about a second and their own length.
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
         data_prefix: ``dict(img_path=...)``: a folder or a list of folders, searched with their subfolders for names
-            with one of ``extensions``. Symbolic links are followed; names that begin with a dot are left out.
+            with one of ``extensions``. Symbolic links are followed, each folder once; names that begin with a dot are
+            left out, and so are subfolders that may not be read, with a warning.
         ann_file: A list file or several, in place of a search: UTF-8, one image a line, relative to
-            ``data_prefix['img_path']`` (the data root by default). Blank lines are left out.
-        extensions: Endings of image files, in any case. By default those of all formats OpenCV may read.
+            ``data_prefix['img_path']`` (the data root by default). Blank lines are left out, and white space around
+            names; a name that is listed twice is two samples.
+        extensions: Endings of image files, in any case. By default
+            :data:`mmvice.utils.image_files.IMAGE_EXTENSIONS`.
         min_size: Least length in pixels of an image's shorter side.
         pipeline: Transforms, the first of which is ``LoadImageFromFile``.
         indices, test_mode, lazy_init, max_refetch, metainfo: As in :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or list file does not exist, or holds no image.
+        FileNotFoundError: If a folder or list file does not exist, or holds no image; on access, if no listed file
+            exists.
+        ValueError: If a list file is no UTF-8 text.
         RuntimeError: On access, if every image is unusable.
     """
 
