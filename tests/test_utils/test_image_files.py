@@ -3,7 +3,6 @@
 import io
 import os
 import resource
-import sys
 from multiprocessing import get_context
 
 import numpy as np
@@ -57,18 +56,17 @@ def test_one_pixel_and_one_line():
 
 
 def _memory_to_decode(content, results):
-    limit = 4 << 30
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for decode in (decode_image, decode_labels):
         try:
             decode(content)
         except ValueError as error:
             results.put(str(error))
+        else:
+            results.put('decoded')
     results.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
-@pytest.mark.skipif(sys.platform == 'win32', reason='needs fork')
 def test_a_small_file_cannot_ask_for_gigabytes():
     """A whole PNG of 20000x20000 black pixels: 1.2 GB once decoded."""
     content = png(20_000, 20_000, 20_000)
@@ -77,7 +75,7 @@ def test_a_small_file_cannot_ask_for_gigabytes():
     results = context.Queue()
     process = context.Process(target=_memory_to_decode, args=(content, results))
     process.start()
-    *said, grown = (results.get(timeout=60) for _ in range(3))
+    *said, grown = (results.get(timeout=300) for _ in range(3))
     process.join()
     assert process.exitcode == 0
     assert all('has more than 178,956,970 pixels' in message for message in said)
