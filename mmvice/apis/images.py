@@ -6,20 +6,19 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
 from mmvice.datasets.path_table import scan_images
-from mmvice.datasets.unlabeled_images import OPENCV_EXTENSIONS
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, decode_labels, explain, printable, read_image
 from mmvice.visualization import fit_within
-
-from .inference import read_image
 
 
 def find_images(arguments: Sequence[str]) -> list[str]:
     """Image files named by files, folders and patterns, each once, in the order of the arguments.
+
+    Linked folders in a folder are searched too, each once; ``**`` in a pattern does not go into them.
 
     Raises:
         FileNotFoundError: If an argument leads to no image.
@@ -30,15 +29,27 @@ def find_images(arguments: Sequence[str]) -> list[str]:
         if os.path.isfile(place):
             matches = [place]
         elif os.path.isdir(place):
-            matches = [os.fsdecode(path) for path in scan_images(place, OPENCV_EXTENSIONS)]
+            matches = [os.fsdecode(path) for path in scan_images(place, IMAGE_EXTENSIONS)]
         else:
-            names = sorted(glob.glob(place, recursive=True))
-            matches = [name for name in names if name.lower().endswith(OPENCV_EXTENSIONS) and os.path.isfile(name)]
+            matches = [
+                name for name in _glob(place) if name.lower().endswith(IMAGE_EXTENSIONS) and os.path.isfile(name)
+            ]
         if not matches:
             kind = 'in the folder' if os.path.isdir(place) else 'at'
             raise FileNotFoundError(f'no image found {kind} {argument}')
         found.update(dict.fromkeys(matches))
     return list(found)
+
+
+def _glob(pattern: str) -> list[str]:
+    """What a pattern matches, sorted. ``glob.glob`` would go round in circles of links without end."""
+    if '**' not in Path(pattern).parts:
+        return sorted(glob.glob(pattern))
+    start = Path(Path(pattern).anchor)
+    inner = Path(pattern).relative_to(start)
+    found = start.glob(str(inner / '*' if inner.name == '**' else inner))
+    visible = (path for path in found if not any(part.startswith('.') for part in {*path.parts} - {*inner.parts}))
+    return sorted(map(str, visible))
 
 
 def spread(items: Sequence, most: int | None) -> list:
@@ -121,23 +132,35 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
     return labels
 
 
-def read_labels(path: str | Path, num_classes: int, ignore_index: int = 255) -> np.ndarray:
+def read_labels(
+    path: str | Path, num_classes: int, size: tuple[int, int] | None = None, ignore_index: int = 255
+) -> np.ndarray:
     """Read a label map: uint8 (H, W), class ids and ``ignore_index``.
 
+    Args:
+        path: The file.
+        num_classes: Number of classes.
+        size: (H, W) of its image, which it must have.
+        ignore_index: The id of pixels that do not count.
+
     Raises:
-        ValueError: If it cannot be decoded, is no map of 8-bit ids, or holds an id that is no class.
+        ValueError: If it cannot be decoded, is no map of ids, holds an id that is no class, or has another size.
     """
-    labels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if labels is None or labels.ndim != 2 or labels.dtype != np.uint8:
-        kind = 'no image' if labels is None else f'{labels.dtype} {labels.shape}'
-        raise ValueError(f'{path} must be a PNG of 8-bit class ids (H, W), but is {kind}')
-    unknown = labels[(labels >= num_classes) & (labels != ignore_index)]
+    try:
+        labels = decode_labels(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        raise ValueError(f'{printable(path)} {explain(error)}') from error
+    unknown = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore_index)]
     if unknown.size:
         raise ValueError(
-            f'{path} holds the id {unknown.max()}, but the models know the classes 0 to {num_classes - 1} and '
-            f'{ignore_index}: give label maps of training ids'
+            f'{printable(path)} holds the id {unknown.max()}, but the models know the classes 0 to {num_classes - 1} '
+            f'and {ignore_index}: give label maps of training ids'
         )
-    return labels
+    if size is not None and labels.shape != tuple(size):
+        raise ValueError(
+            f'{printable(path)} has {labels.shape[1]}x{labels.shape[0]} px, but its image {size[1]}x{size[0]}'
+        )
+    return labels.astype(np.uint8)
 
 
 def resize_of(cfg: Config) -> int | None:

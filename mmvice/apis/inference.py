@@ -3,8 +3,6 @@
 import logging
 from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -22,6 +20,7 @@ from mmvice.utils.checkpoint import (
     register_safe_checkpoint_loading,
     resolve_checkpoint,
 )
+from mmvice.utils.image_files import read_image
 
 TRAINING_STATE = ('head.queue', 'head.progress')  # of ViCE models: as long as the GPUs of that run asked for
 
@@ -104,24 +103,6 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray) -> Embeddi
             'turn that off with cfg_options={"model.data_preprocessor.test_cfg": None}'
         )
     return model.embed(inputs)
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file as BGR uint8 (H, W, 3), turned upright by its EXIF tag.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be decoded.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no image file at {path}')
-    try:
-        image = mmcv.imread(str(path))
-    except cv2.error:  # an empty file, or one with sizes out of range
-        image = None
-    if image is None or image.dtype != np.uint8:
-        raise ValueError(f'{path} cannot be decoded as an image')
-    return image
 
 
 def _load_strictly(model: BaseModel, path: str | Path) -> dict:

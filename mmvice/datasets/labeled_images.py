@@ -1,3 +1,4 @@
+import logging
 import os
 import os.path as osp
 from collections import Counter
@@ -5,22 +6,29 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
-from mmvice.registry import DATASETS
+from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, printable, turns_on_its_side
 
-from .path_table import scan_images
+from .path_table import read_lines, scan_images
 from .seeded_sampling import SeededItemMixin
-from .unlabeled_images import OPENCV_EXTENSIONS
+from .skip_unusable import SkipUnusableMixin
 
 
 @DATASETS.register_module()
-class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
+class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
     """Images with a label map each: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
 
     An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``, where a name
-    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked.
+    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked: one that does not fit is an
+    error.
+
+    An image or label map that cannot be read at all, as it is damaged, is skipped in training for another one, with a
+    warning that names the file and counts; with ``test_mode`` it is an error. Images are turned upright by their EXIF
+    tag, label maps are taken as they are: they are those of the upright images.
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
@@ -29,16 +37,19 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
         metainfo: ``dict(classes=[...], palette=[...])``: the name of every class, and for each an RGB colour. Without
             colours, some are chosen.
         ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
-            out.
-        img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``.
+            out, as are names that were listed before, with a warning.
+        img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``. '' is for
+            images of several formats, in names that have their endings.
         seg_map_suffix: How the names of label maps end.
-        kwargs: ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
+        pipeline: Transforms.
+        kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
             :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
         ValueError: If classes or ``img_path`` are not given, or do not fit; and on access, if a label map is not 8-bit
             with one channel, has not the size of its image, or has values that are no class.
         FileNotFoundError: If a folder or the list is missing or holds no image, or an image has no label map.
+        RuntimeError: On access, if a file cannot be read in a test, or none can in training.
     """
 
     layout = ''
@@ -50,6 +61,7 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
         data_prefix: dict | None = None,
         img_suffix: str = '.jpg',
         seg_map_suffix: str = '.png',
+        pipeline: Sequence = (),
         **kwargs,
     ) -> None:
         if not (data_prefix or {}).get('img_path'):
@@ -58,11 +70,13 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
                 "data_prefix must be dict(img_path='...', seg_map_path='...'), folders under data_root, "
                 f'but is {data_prefix}',
             )
+        self.skipped = {}
         super().__init__(
             data_root=osp.expanduser(data_root),
             data_prefix=dict(data_prefix),
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             **kwargs,
         )
 
@@ -110,11 +124,15 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
     def _listed(self) -> list[dict]:
         if not osp.isfile(self.ann_file):
             raise self._error(FileNotFoundError, f'no list file {self.ann_file!r} (ann_file)')
-        with open(self.ann_file, encoding='utf-8-sig') as file:
-            names = [line.strip() for line in file if line.strip()]
+        lines = list(map(os.fsdecode, read_lines(self.ann_file)))
+        names = list(dict.fromkeys(lines))
+        if len(names) < len(lines):
+            self._warn(
+                f'{len(lines) - len(names)} lines of {self.ann_file!r} repeat the name of an image; each counts once'
+            )
         if not names:
             raise self._error(FileNotFoundError, f'the list file {self.ann_file!r} (ann_file) names no image')
-        if all(name.endswith(self.img_suffix) for name in names):
+        if self.img_suffix and all(name.endswith(self.img_suffix) for name in names):
             raise self._error(
                 ValueError,
                 f'the names in {self.ann_file!r} must be without {self.img_suffix!r}, but the first is {names[0]!r}',
@@ -125,14 +143,32 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
         folder = self.data_prefix['img_path']
         images = list(map(os.fsdecode, scan_images(folder, [self.img_suffix.lower()])))
         if not images:
-            others = Counter(osp.splitext(path)[1] for path in scan_images(folder, OPENCV_EXTENSIONS))
+            others = Counter(osp.splitext(path)[1] for path in scan_images(folder, IMAGE_EXTENSIONS))
             there = ', '.join(f'{number} *{os.fsdecode(ending)}' for ending, number in others.most_common(3))
             raise self._error(
                 FileNotFoundError,
                 f'no *{self.img_suffix} in {folder!r}' + (f', but {there}: see img_suffix' if there else ''),
             )
         start = len(osp.join(folder, ''))
-        return [self._info(path, path[start : -len(self.img_suffix)]) for path in images]
+        data_list = [self._info(path, path[start : len(path) - len(self.img_suffix)]) for path in images]
+        self._warn_of_labels_alone(data_list)
+        return data_list
+
+    def _warn_of_labels_alone(self, data_list: list[dict]) -> None:
+        """Tell of label maps whose image is not there: nothing is lost with them but what was labelled."""
+        if self.data_prefix.get('seg_map_path') is None:
+            return
+        known = {osp.normpath(info[key]) for info in data_list for key in ('img_path', 'seg_map_path')}
+        there = map(os.fsdecode, scan_images(self.data_prefix['seg_map_path'], [self.seg_map_suffix.lower()]))
+        alone = [path for path in there if path.endswith(self.seg_map_suffix) and osp.normpath(path) not in known]
+        if alone:
+            self._warn(
+                f'{len(alone)} label maps have no image under {self.data_prefix["img_path"]!r} and are left out; the '
+                f'first is {printable(alone[0])}'
+            )
+
+    def _warn(self, message: str) -> None:
+        print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
 
     def _info(self, img_path: str, name: str) -> dict:
         info = dict(
@@ -143,10 +179,16 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """The pipeline's result for an image; None where a transform gives none."""
+        """The pipeline's result for an image; None where it is unusable, or a transform gives none."""
         results = self.get_data_info(idx)
+        index = results['sample_idx']
+        if index in self.skipped:
+            return self._skip(index, self.skipped[index])
         for transform in self.pipeline.transforms:
-            results = transform(results)
+            try:
+                results = transform(results)
+            except UnusableFileError as error:
+                return self._skip(index, str(error))
             if results is None:
                 return None
             if isinstance(transform, LoadAnnotations):
@@ -154,16 +196,19 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
         return results
 
     def _check_labels(self, results: dict) -> None:
-        labels, size = results['gt_seg_map'], results.get('ori_shape')
+        labels, size, name = results['gt_seg_map'], results.get('ori_shape'), printable(results['seg_map_path'])
         if labels.ndim != 2:
             raise ValueError(
-                f'{type(self).__name__}: {results["seg_map_path"]!r} must have one channel of class ids, but its shape '
-                f'is {labels.shape}: an image of colours?'
+                f'{type(self).__name__}: {name} must have one channel of class ids, but its shape is {labels.shape}: '
+                'an image of colours?'
             )
         if size is not None and labels.shape != tuple(size[:2]):
+            hint = ''
+            if labels.shape == tuple(size[1::-1]) and turns_on_its_side(results['img_path']):
+                hint = ': its EXIF tag turns the image on its side, and the label map must be of the upright image'
             raise ValueError(
-                f'{type(self).__name__}: {results["seg_map_path"]!r} has {labels.shape[1]}x{labels.shape[0]} px, '
-                f'but its image {results["img_path"]!r} {size[1]}x{size[0]}'
+                f'{type(self).__name__}: {name} has {labels.shape[1]}x{labels.shape[0]} px, but its image '
+                f'{printable(results["img_path"])} {size[1]}x{size[0]}{hint}'
             )
         classes = len(self.metainfo['classes'])
         # 255 + 1 is 0 in 8 bits: one pass over the pixels where all is well
@@ -171,6 +216,6 @@ class LabeledImageDataset(SeededItemMixin, BaseSegDataset):
             values = set(np.unique(labels).tolist()) - {*range(classes), 255, self.ignore_index}
             if values:
                 raise ValueError(
-                    f'{type(self).__name__}: {results["seg_map_path"]!r} has the values {sorted(values)}, but with '
-                    f'{classes} classes labels must be 0..{classes - 1}, or 255 for pixels that do not count'
+                    f'{type(self).__name__}: {name} has the values {sorted(values)}, but with {classes} classes labels '
+                    f'must be 0..{classes - 1}, or 255 for pixels that do not count'
                 )

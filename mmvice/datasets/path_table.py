@@ -1,51 +1,97 @@
 """File names by the million: found fast, kept in two arrays that forked workers share without copying."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from mmengine.logging import print_log
+
+from mmvice.utils.image_files import printable
 
 
 def scan_images(folder: str, extensions: Iterable[str], visited: set[tuple[int, int]] | None = None) -> list[bytes]:
     """The image files under ``folder`` and its subfolders, sorted, as file-system bytes.
 
     Symbolic links are followed; a folder that can be reached in several ways, as through a cycle of links, is listed
-    once. Names that begin with a dot are left out.
+    once. Names that begin with a dot are left out, and so is a subfolder that may not be read, with a warning.
 
     Args:
         folder: An existing folder.
         extensions: Lower-case endings with their dot; the case of a file's own ending does not matter.
         visited: (device, inode) of folders listed before, to be left out; those listed now are added.
+
+    Raises:
+        OSError: If ``folder`` itself cannot be listed.
     """
     endings = tuple(os.fsencode(extension) for extension in extensions)
     visited = set() if visited is None else visited
     images, stack = [], [os.fsencode(folder)]
     while stack:
         current = stack.pop()
-        status = os.stat(current)
-        if (status.st_dev, status.st_ino) in visited:
+        try:
+            subfolders, found = _list_folder(current, endings, visited)
+        except OSError as error:
+            if current == os.fsencode(folder):
+                raise OSError(
+                    error.errno, f'{error.strerror}: the folder cannot be listed', os.fsdecode(folder)
+                ) from error
+            print_log(
+                f'left out the folder {printable(os.fsdecode(current))}, which cannot be listed: {error.strerror}',
+                logger='current',
+                level=logging.WARNING,
+            )
             continue
-        visited.add((status.st_dev, status.st_ino))
-        subfolders = []
-        with os.scandir(current) as entries:
-            for entry in entries:
-                if entry.name.startswith(b'.'):
-                    continue
-                if entry.is_dir():
-                    subfolders.append(entry.path)
-                elif entry.name.lower().endswith(endings) and entry.is_file():
-                    images.append(entry.path)
         stack.extend(sorted(subfolders, reverse=True))
+        images.extend(found)
     images.sort()
     return images
 
 
-def read_list_file(path: str, root: str) -> Iterator[bytes]:
-    """The paths in a UTF-8 list file, one a line, relative to ``root``; blank lines are left out."""
-    prefix = os.path.join(os.fsencode(root), b'')
+def _list_folder(
+    folder: bytes, endings: tuple[bytes, ...], visited: set[tuple[int, int]]
+) -> tuple[list[bytes], list[bytes]]:
+    """The subfolders and the images of a folder; nothing of one that was visited."""
+    subfolders: list[bytes] = []
+    images: list[bytes] = []
+    status = os.stat(folder)
+    if (status.st_dev, status.st_ino) in visited:
+        return subfolders, images
+    visited.add((status.st_dev, status.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(b'.'):
+                continue
+            try:
+                if entry.is_dir():
+                    subfolders.append(entry.path)
+                elif entry.name.lower().endswith(endings) and entry.is_file():
+                    images.append(entry.path)
+            except OSError:  # a link to itself leads nowhere
+                continue
+    return subfolders, images
+
+
+def read_lines(path: str) -> list[bytes]:
+    """The lines of a list file, in file-system bytes, without white space around them and without blank ones.
+
+    Lines end as on any system; a byte order mark is passed over. Bytes that are not UTF-8 are taken as they are, as
+    file names have them.
+
+    Raises:
+        ValueError: If the file is of another encoding, as UTF-16.
+    """
     with open(path, 'rb') as file:
-        lines = file.read().removeprefix(b'\xef\xbb\xbf').splitlines()
-    return (line if os.path.isabs(line) else prefix + line for line in map(bytes.strip, lines) if line)
+        content = file.read().removeprefix(b'\xef\xbb\xbf')
+    if b'\0' in content:
+        raise ValueError(f'the list file {printable(path)} is not UTF-8 text, as it has zero bytes: save it as UTF-8')
+    return [line for line in map(bytes.strip, content.splitlines()) if line]
+
+
+def read_list_file(path: str, root: str) -> Iterator[bytes]:
+    """The paths in a list file, one a line, relative to ``root``; see :func:`read_lines`."""
+    prefix = os.path.join(os.fsencode(root), b'')
+    return (line if os.path.isabs(line) else prefix + line for line in read_lines(path))
 
 
 def pack_paths(paths: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from mmvice.ops.superpixels import contiguous
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.conversion import Skipped
 from mmvice.utils.files import write_file
+from mmvice.utils.image_files import printable
 
 _MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
 
@@ -87,11 +88,6 @@ def decode_superpixels(content: bytes) -> np.ndarray:
     return contiguous(ids.astype(np.int32))
 
 
-def printable(path: str) -> str:
-    """A path for messages, whatever bytes its name has."""
-    return repr(path.encode('utf-8', 'backslashreplace').decode())
-
-
 def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.ndarray | Skipped:
     """Superpixels int32 (H, W) that a pipeline gives for an image, or why the image is left out.
 
@@ -106,7 +102,7 @@ def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.nda
     load_image, *steps = _build(pipeline)
     results, defect = try_to_load(load_image, dict(img_path=img_path), min_size)
     if results is None:
-        return Skipped(f'{printable(img_path)} is {defect}')
+        return Skipped(defect)
     before = _random_state()
     for step in steps:
         results = step(results)

@@ -1,4 +1,3 @@
-import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -6,42 +5,45 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
-from mmengine.logging import print_log
 
-from mmvice.registry import DATASETS
+from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, explain, printable
 
 from .path_table import pack_paths, read_list_file, scan_images, select_paths
 from .seeded_sampling import SeededItemMixin
-
-OPENCV_EXTENSIONS = (
-    *('.avif', '.bmp', '.dib', '.exr', '.gif', '.hdr', '.jp2', '.jpe', '.jpeg', '.jpg', '.jxl', '.pbm', '.pfm'),
-    *('.pgm', '.pic', '.png', '.pnm', '.ppm', '.pxm', '.ras', '.sr', '.tif', '.tiff', '.webp'),
-)
+from .skip_unusable import SkipUnusableMixin
 
 
 @DATASETS.register_module()
-class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
+class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
     """Images from folders or list files, with no annotation of any kind.
 
     The pipeline begins with ``LoadImageFromFile``. An image that it cannot read, or whose shorter side is under
     ``min_size``, is skipped for another one, with a warning that names the file and counts the skipped ones (of this
-    process). Greyscale, 16-bit and transparent images come out as three 8-bit channels.
+    process); with ``test_mode`` it is an error. All others come out as three 8-bit channels, also greyscale, 16-bit,
+    CMYK and transparent images, upright, and of an animation the first picture: see
+    :func:`mmvice.utils.image_files.decode_image`.
 
     The paths are kept in one buffer that forked workers share: a million cost about a second and their own length.
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
         data_prefix: ``dict(img_path=...)``: a folder or a list of folders, searched with their subfolders for names
-            with one of ``extensions``. Symbolic links are followed; names that begin with a dot are left out.
+            with one of ``extensions``. Symbolic links are followed, each folder once; names that begin with a dot are
+            left out, and so are subfolders that may not be read, with a warning.
         ann_file: A list file or several, in place of a search: UTF-8, one image a line, relative to
-            ``data_prefix['img_path']`` (the data root by default). Blank lines are left out.
-        extensions: Endings of image files, in any case. By default those of all formats OpenCV may read.
+            ``data_prefix['img_path']`` (the data root by default). Blank lines are left out, and white space around
+            names; a name that is listed twice is two samples.
+        extensions: Endings of image files, in any case. By default
+            :data:`mmvice.utils.image_files.IMAGE_EXTENSIONS`.
         min_size: Least length in pixels of an image's shorter side.
         pipeline: Transforms, the first of which is ``LoadImageFromFile``.
         indices, test_mode, lazy_init, max_refetch, metainfo: As in :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or list file does not exist, or holds no image.
+        FileNotFoundError: If a folder or list file does not exist, or holds no image; on access, if no listed file
+            exists.
+        ValueError: If a list file is no UTF-8 text.
         RuntimeError: On access, if every image is unusable.
     """
 
@@ -61,9 +63,10 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        self.extensions = tuple('.' + extension.lower().lstrip('.') for extension in (extensions or OPENCV_EXTENSIONS))
+        self.extensions = tuple('.' + extension.lower().lstrip('.') for extension in (extensions or IMAGE_EXTENSIONS))
         self.min_size = min_size
-        self.skipped: dict[int, str] = {}
+        self.skipped = {}
+        self._some_exist = False
         super().__init__(
             ann_file=ann_file,
             metainfo=metainfo,
@@ -71,7 +74,7 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
             data_prefix=dict(img_path='') if data_prefix is None else data_prefix,
             indices=indices,
             serialize_data=True,
-            pipeline=list(pipeline),
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             test_mode=test_mode,
             lazy_init=lazy_init,
             max_refetch=max_refetch,
@@ -147,17 +150,6 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
     def _get_serialized_subset(self, indices: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         return select_paths(self.data_bytes, self.data_address, indices)
 
-    def get_subset_(self, indices: int | Sequence[int]) -> None:
-        """Keep the first n images (an int n), the last n (-n), or those at a sequence of indices."""
-        super().get_subset_(indices)
-        self.skipped = {}
-
-    def get_subset(self, indices: int | Sequence[int]) -> 'UnlabeledImageDataset':
-        """A dataset of the first n images (an int n), the last n (-n), or those at a sequence of indices."""
-        subset = super().get_subset(indices)
-        subset.skipped = {}
-        return subset
-
     def prepare_data(self, idx: int) -> Any:
         """The pipeline's result for an image, or None where the image is unusable."""
         info = self.get_data_info(idx)
@@ -173,45 +165,48 @@ class UnlabeledImageDataset(SeededItemMixin, BaseDataset):
 
     def _load(self, info: dict, load_image: LoadImageFromFile) -> dict | None:
         index = info['sample_idx']
-        if index not in self.skipped:
+        if index in self.skipped:
+            results, defect = None, self.skipped[index]
+        else:
             results, defect = try_to_load(load_image, info, self.min_size)
-            if defect is None:
-                return results
-            self._skip(index, info['img_path'], defect)
-        if len(self.skipped) == len(self):
-            raise RuntimeError(
-                f'{type(self).__name__}: none of the {len(self)} images is usable; the last one is '
-                f'{self.skipped[index]}; check data_root, min_size={self.min_size} and the image reader'
-            )
-        return None
+        if defect is None:
+            self._some_exist = True
+        else:
+            self._require_some_listed()
+            self._skip(index, defect)
+        return results
 
-    def _skip(self, index: int, path: str, defect: str) -> None:
-        name = path.encode('utf-8', 'backslashreplace').decode()
-        if self.test_mode:
-            raise RuntimeError(f'{type(self).__name__}: {name!r} is {defect}')
-        self.skipped[index] = defect
-        print_log(
-            f'{type(self).__name__}: skipped {name!r}, {defect} ({len(self.skipped)} of {len(self)} images skipped '
-            'so far in this process)',
-            logger='current',
-            level=logging.WARNING,
-        )
+    def _require_some_listed(self) -> None:
+        """FileNotFoundError if no listed file exists, as where lines are relative to another folder."""
+        if not self.list_files or self._some_exist:
+            return
+        paths = (self.get_data_info(index)['img_path'] for index in range(len(self)))
+        self._some_exist = any(map(os.path.isfile, paths))
+        if not self._some_exist:
+            raise FileNotFoundError(
+                f'{type(self).__name__}: none of the {len(self)} files that {", ".join(map(repr, self.list_files))} '
+                f'names exists; the first is {printable(self.get_data_info(0)["img_path"])}: check data_root and '
+                "data_prefix['img_path'], which lines are relative to"
+            )
 
 
 def try_to_load(load_image: LoadImageFromFile, info: dict, min_size: int) -> tuple[dict | None, str | None]:
-    """The loaded image's results and None, or None and what is wrong with it."""
+    """The loaded image's results and None, or None and a sentence that says what is wrong with the file."""
+    name = printable(info['img_path'])
     try:
         results = load_image(info)
-    except Exception as error:  # decoders raise whatever they like on a damaged file
-        return None, f'not readable ({" ".join(str(error).split()) or type(error).__name__})'
+    except UnusableFileError as error:
+        return None, str(error)
+    except Exception as error:  # another project's loader may raise whatever it likes
+        return None, f'{name} {explain(error)}'
     if results is None:
-        return None, 'not readable'
+        return None, f'{name} is not readable'
     img = results['img']
     if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
-        return None, f'decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
+        return None, f'{name} is decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
     height, width = img.shape[:2]
     if min(height, width) < min_size:
-        return None, f'too small: {width}x{height} px, and min_size is {min_size}'
+        return None, f'{name} is too small: {width}x{height} px, and min_size is {min_size}'
     return results, None
 
 

@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmvice.apis.images import find_labels, read_labels
+from mmvice.apis.images import find_images, find_labels, read_labels
 
 
 def write(path, labels):
@@ -34,8 +35,62 @@ def test_label_maps_hold_classes_or_the_ignored_id(tmp_path):
     with pytest.raises(ValueError, match='holds the id 2, but the models know the classes 0 to 1 and 255'):
         read_labels(tmp_path / 'good.png', 2)
     write(tmp_path / 'colour.png', np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(ValueError, match=r'8-bit class ids \(H, W\), but is uint8 \(2, 2, 3\)'):
+    with pytest.raises(ValueError, match='must have one channel of class ids, but has the channels RGB'):
         read_labels(tmp_path / 'colour.png', 3)
     (tmp_path / 'text.png').write_text('text')
-    with pytest.raises(ValueError, match='but is no image'):
+    with pytest.raises(ValueError, match=r"text\.png' is no image of a known format"):
         read_labels(tmp_path / 'text.png', 3)
+
+
+def test_patterns_and_folders_end_where_links_go_round_in_circles(tmp_path, monkeypatch):
+    """Two links back: there are 2**n paths of n links to every image."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / 'set/a/x.png', np.zeros((2, 2), np.uint8))
+    write(tmp_path / 'set/.hidden/y.png', np.zeros((2, 2), np.uint8))
+    (tmp_path / 'set/notes.txt').touch()
+    for name in ('back', 'again'):
+        (tmp_path / 'set/a' / name).symlink_to(tmp_path / 'set')
+    (tmp_path / 'set/self.png').symlink_to(tmp_path / 'set/self.png')
+    absolute = str(tmp_path / 'set')
+    for argument in ('set', 'set/**/*.png', 'set/**', 'set/*/*.png', '**/x.png', 's*/**/?.p*'):
+        assert find_images([argument]) == ['set/a/x.png'], argument
+    for argument in (absolute, f'{absolute}/**/*.png'):
+        assert find_images([argument]) == [f'{absolute}/a/x.png'], argument
+    assert find_images(['set/**/.hidden/*.png']) == ['set/.hidden/y.png']
+    with pytest.raises(FileNotFoundError, match=r'no image found at \*\*/\*\.jpg'):
+        find_images(['**/*.jpg'])
+    assert list(find_labels(['x.jpg'], 'set')) == ['x.jpg']
+
+
+def test_names_with_the_signs_of_patterns_are_names_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / 'a[1].png', np.zeros((2, 2), np.uint8))
+    write(tmp_path / '[x]/b.png', np.zeros((2, 2), np.uint8))
+    assert find_images(['a[1].png', '[x]', 'a[1].png']) == ['a[1].png', '[x]/b.png']
+
+
+@pytest.mark.parametrize(
+    ('labels', 'message'),
+    [
+        (b'', 'is empty: a file of 0 bytes'),
+        (np.full((2, 2), 300, np.uint16), 'holds the id 300, but the models know the classes 0 to 2'),
+        (np.zeros((2, 3), np.uint8), 'has 3x2 px, but its image 2x2'),
+    ],
+)
+def test_label_maps_that_do_not_fit(tmp_path, labels, message):
+    path = tmp_path / 'x.png'
+    path.write_bytes(labels) if isinstance(labels, bytes) else write(path, labels)
+    with pytest.raises(ValueError, match=rf"x\.png' {message}"):
+        read_labels(path, 3, (2, 2))
+
+
+def test_palettes_and_16_bits_are_read_as_ids(tmp_path):
+    ids = np.array([[0, 2], [255, 1]], np.uint8)
+    palette = Image.fromarray(ids)
+    palette.putpalette([255, 0, 0] * 256)
+    palette.save(tmp_path / 'palette.png')
+    write(tmp_path / 'deep.png', ids.astype(np.uint16))
+    for name in ('palette.png', 'deep.png'):
+        read = read_labels(tmp_path / name, 3, (2, 2))
+        assert read.dtype == np.uint8
+        np.testing.assert_array_equal(read, ids)

@@ -1,9 +1,19 @@
+import logging
+import os
+import re
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
+from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
+from PIL import Image
 
 from mmvice.datasets import CityscapesDataset, COCOStuff27Dataset, LabeledImageDataset
+from mmvice.datasets.transforms import LoadAnnotations
 from mmvice.registry import DATASETS
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
@@ -131,6 +141,11 @@ def test_classes_must_be_given(root, metainfo, message):
         ),
         (np.zeros((5, 8), np.uint8), r'a\.png.* has 8x5 px, but its image .*a\.jpg.* 8x6'),
         (np.zeros((6, 8, 3), np.uint8), r'a\.png.* must have one channel'),
+        (np.zeros((6, 8, 4), np.uint8), r'a\.png.* has the channels RGBA'),
+        (np.full((6, 8), 256, np.uint16), r"a\.png' has the values 256, but label maps hold class ids from 0 on"),
+        (np.arange(48, dtype=np.uint16).reshape(6, 8) * 1000, r'has the values 1000, 2000, .*, 10000, \.\.\., but'),
+        (np.full((6, 8), 3, np.uint16), r'a\.png.* has the values \[3\], but with 3 classes'),
+        (np.zeros((1, 8), np.uint8), r'a\.png.* has 8x1 px, but its image .*a\.jpg.* 8x6'),
     ],
 )
 def test_label_maps_that_do_not_fit_are_named_when_they_are_loaded(root, labels, message):
@@ -147,3 +162,104 @@ def test_a_subset_of_classes_keeps_their_order(kind):
     dataset = kind(data_prefix=dict(img_path='x'), metainfo=dict(classes=names), lazy_init=True)
     assert [dataset.label_map[i] for i in range(7)] == [255, 255, 255, 0, 1, 2, 255]
     assert list(dataset.metainfo['palette']) == [list(c) for c in kind.METAINFO['palette'][3:6]]
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """The warnings that reach the current logger."""
+    messages = []
+
+    def log(level, message, *args, **kwargs):
+        if level == logging.WARNING:
+            messages.append(message)
+
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'log', log)
+    return messages
+
+
+def test_label_maps_of_other_kinds_are_read_as_their_ids(root):
+    ids = np.array([[0, 1, 2, 255]] * 6, np.uint8).repeat(2, 1)
+    palette = Image.fromarray(ids)
+    palette.putpalette([90, 90, 90, 2, 2, 2, 1, 1, 1] + [0] * 759)
+    palette.save(root / 'labels/a.png')
+    cv2.imwrite(str(root / 'labels/b.png'), ids.astype(np.uint16))
+    Image.fromarray(ids == 1).save(root / 'labels/field/c.png')
+    for index, expected in enumerate((ids, ids, ids == 1)):
+        labels = build(root)[index]['data_samples'].gt_sem_seg.data[0].numpy()
+        np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1, 9), (9, 1)])
+def test_label_maps_of_one_row_or_pixel_keep_their_shape(root, shape):
+    cv2.imwrite(str(root / 'pictures/a.jpg'), np.zeros((*shape, 3), np.uint8))
+    cv2.imwrite(str(root / 'labels/a.png'), np.ones(shape, np.uint8))
+    assert build(root)[0]['data_samples'].gt_sem_seg.data.shape == (1, *shape)
+
+
+def test_zero_can_be_the_label_that_does_not_count(root):
+    cv2.imwrite(str(root / 'labels/a.png'), np.array([[0, 1, 2, 3, 255, 255, 255, 255]] * 6, np.uint8))
+    labels = build(root, reduce_zero_label=True)[0]['data_samples'].gt_sem_seg.data[0, 0].tolist()
+    assert labels == [255, 0, 1, 2, 255, 255, 255, 255]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.lists(st.integers(0, 255), min_size=1, max_size=12),
+    bits=st.sampled_from([np.uint8, np.uint16]),
+    reduce_zero_label=st.booleans(),
+    old_classes=st.integers(1, 30),
+    data=st.data(),
+)
+def test_loaded_labels_are_those_of_mmsegmentation(tmp_path, values, bits, reduce_zero_label, old_classes, data):
+    """For all that it reads rightly: 8 bits, and 16 without a value above 255."""
+    path = tmp_path / 'x.png'
+    cv2.imwrite(str(path), np.array([values, values], bits))
+    new = data.draw(st.lists(st.sampled_from([*range(old_classes), 255]), min_size=old_classes, max_size=old_classes))
+    label_map = data.draw(st.sampled_from([None, dict(enumerate(new))]))
+    loaded = []
+    for kind in (LoadAnnotations, MMSegLoadAnnotations):
+        results = dict(seg_map_path=str(path), reduce_zero_label=reduce_zero_label, label_map=label_map, seg_fields=[])
+        results = kind()(results)
+        assert results['seg_fields'] == ['gt_seg_map'] and results['gt_seg_map'].dtype == np.uint8
+        loaded.append(results['gt_seg_map'])
+    np.testing.assert_array_equal(loaded[0], loaded[1].reshape(loaded[0].shape))
+
+
+def test_label_maps_without_an_image_are_told_of_once(root, warnings):
+    build(root)
+    assert not warnings
+    cv2.imwrite(str(root / 'labels/field/z.png'), np.zeros((6, 8), np.uint8))
+    (root / 'pictures/b.jpg').unlink()
+    assert names(build(root)) == ['a.jpg', 'c.jpg', 'd.jpg']
+    assert len(warnings) == 1
+    assert re.search(r"2 label maps have no image under '.*pictures' .*; the first is '.*labels/b\.png'", warnings[0])
+    (root / 'few.txt').write_text('a')
+    build(root, ann_file='few.txt')
+    assert len(warnings) == 1, 'a list chooses'
+
+
+def test_repeated_lines_of_a_list_count_once_with_a_warning(root, warnings):
+    (root / 'few.txt').write_text('b\na\nb\nb \n')
+    assert names(build(root, ann_file='few.txt')) == ['b.jpg', 'a.jpg']
+    assert "2 lines of '" in warnings[0] and 'few.txt' in warnings[0] and 'each counts once' in warnings[0]
+
+
+def test_names_of_any_bytes(root):
+    name = os.fsdecode(b'caf\xe9 \xe5\x9b\xb3')
+    for kind, suffix in (('pictures', '.jpg'), ('labels', '.png')):
+        os.rename(root / kind / f'a{suffix}', root / kind / f'{name}{suffix}')
+    (root / 'few.txt').write_bytes(os.fsencode(name))
+    for dataset in (build(root, ann_file='few.txt'), build(root)):
+        index = names(dataset).index(f'{name}.jpg')
+        assert dataset[index]['data_samples'].img_path.endswith(f'{name}.jpg')
+    (root / 'labels' / f'{name}.png').write_bytes(b'')
+    with pytest.raises(RuntimeError, match=r"caf\\udce9 図\.png' is empty"):
+        build(root, ann_file='few.txt', test_mode=True)[0]
+    (root / 'few.txt').write_text('a', encoding='utf-16')
+    with pytest.raises(ValueError, match=r"few\.txt' is not UTF-8 text"):
+        build(root, ann_file='few.txt')
+
+
+def test_a_pipeline_with_labels_needs_their_folder(root):
+    with pytest.raises(KeyError, match='LoadAnnotations needs .seg_map_path.: give the data set the folder of its'):
+        build(root, data_prefix=dict(img_path='pictures'))[0]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmvice.datasets.path_table import pack_paths, read_list_file, scan_images, select_paths
+from mmvice.datasets import path_table
+from mmvice.datasets.path_table import pack_paths, read_lines, read_list_file, scan_images, select_paths
 
 
 def unpack(packed):
@@ -56,3 +57,53 @@ def test_list_file_lines(tmp_path):
     file = tmp_path / 'list.txt'
     file.write_bytes('\ufeffa.png\r\n\r\n  \r\nsub/ü b.png\n/abs/c.png'.encode())
     assert list(read_list_file(file, 'root')) == [b'root/a.png', 'root/sub/ü b.png'.encode(), b'/abs/c.png']
+
+
+def test_lines_of_any_system_and_any_bytes(tmp_path):
+    file = tmp_path / 'list.txt'
+    file.write_bytes(b'a.png\rb.png\r\n\tc.png  \n\n\xe9t\xe9.png\n' + 'ü 図.png'.encode() + b'\na.png\n')
+    expected = [b'a.png', b'b.png', b'c.png', b'\xe9t\xe9.png', 'ü 図.png'.encode(), b'a.png']
+    assert read_lines(file) == expected
+    assert [os.fsencode(os.fsdecode(line)) for line in read_lines(file)] == expected
+    file.write_bytes('a.png\r\n'.encode('utf-16'))
+    with pytest.raises(ValueError, match=r"list file '.*list\.txt' is not UTF-8 text, .*: save it as UTF-8"):
+        read_lines(file)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=['Cs', 'Cc', 'Z']), min_size=1, max_size=9), max_size=8))
+def test_lists_of_names_come_back(tmp_path_factory, names):
+    file = tmp_path_factory.mktemp('lists') / 'list.txt'
+    file.write_text('\ufeff' + ''.join(f' {name}\t\r\n\r\n' for name in names), encoding='utf-8', newline='')
+    assert [line.decode() for line in read_lines(file)] == names
+
+
+def test_links_that_lead_to_themselves_and_rings_of_folders(tmp_path):
+    (tmp_path / 'a' / 'b').mkdir(parents=True)
+    (tmp_path / 'a' / 'x.png').touch()
+    (tmp_path / 'self.png').symlink_to(tmp_path / 'self.png')
+    (tmp_path / 'one.png').symlink_to(tmp_path / 'two.png')
+    (tmp_path / 'two.png').symlink_to(tmp_path / 'one.png')
+    (tmp_path / 'a' / 'b' / 'back').symlink_to(tmp_path / 'a')
+    (tmp_path / 'a' / 'b' / 'top').symlink_to(tmp_path)
+    assert [os.path.basename(path) for path in scan_images(tmp_path, ('.png',))] == [b'x.png']
+
+
+def test_a_subfolder_that_may_not_be_read_is_left_out_with_a_warning(tmp_path, monkeypatch):
+    for name in ('x.png', 'lost+found/y.png', 'z/z.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir, warnings = os.scandir, []
+
+    def refuse(path):
+        if b'lost+found' in path:
+            raise PermissionError(13, 'Permission denied', path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    monkeypatch.setattr(path_table, 'print_log', lambda message, **_: warnings.append(message))
+    assert [os.path.basename(path) for path in scan_images(tmp_path, ('.png',))] == [b'x.png', b'z.png']
+    assert warnings == [
+        f"left out the folder '{tmp_path}/lost+found', which cannot be listed: Permission denied",
+    ]
+    with pytest.raises(PermissionError, match='Permission denied: the folder cannot be listed: .*lost'):
+        scan_images(tmp_path / 'lost+found', ('.png',))

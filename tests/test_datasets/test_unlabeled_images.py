@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 
-from mmvice.datasets import SeededIndex, UnlabeledImageDataset
+from mmvice.datasets import CamVidDataset, SeededIndex, UnlabeledImageDataset
+from mmvice.datasets.transforms import LoadImageFromFile
 from mmvice.registry import DATASETS
 
 LOAD = [dict(type='LoadImageFromFile')]
@@ -110,10 +112,10 @@ def test_only_unusable_images_is_an_error(tmp_path, warnings):
         (tmp_path / f'{number}.png').touch()
     dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
     for _ in range(2):
-        with pytest.raises(RuntimeError, match='none of the 3 images is usable.*min_size=32'):
+        with pytest.raises(RuntimeError, match=r'none of the 3 images is usable; the last one: .*\.png. is empty'):
             dataset[0]
     assert len(warnings) == 3
-    with pytest.raises(RuntimeError, match=r"0\.png' is not readable"):
+    with pytest.raises(RuntimeError, match=r"0\.png' is empty: a file of 0 bytes"):
         UnlabeledImageDataset(str(tmp_path), pipeline=LOAD, test_mode=True)[0]
 
 
@@ -189,3 +191,47 @@ def test_images_that_nobody_named_are_asked_for(tmp_path):
     (tmp_path / 'list.txt').touch()
     with pytest.raises(NotADirectoryError, match='is a file; give its folder, or a list of images as ann_file'):
         UnlabeledImageDataset(data_root=str(tmp_path / 'list.txt'))
+
+
+def test_list_files_of_all_kinds_of_lines(tmp_path, warnings):
+    """Missing entries, blank lines, Windows line ends, a byte order mark, any bytes, repeats and trailing spaces."""
+    odd = os.fsdecode(b'caf\xe9.png')
+    for name in ('ü 図.png', odd, 'b.png'):
+        write(tmp_path / name)
+    lines = ['ü 図.png', '', 'gone.png', f'{odd}  ', '   ', 'b.png', 'b.png']
+    (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf' + b'\r\n'.join(map(os.fsencode, lines)))
+    dataset = UnlabeledImageDataset(str(tmp_path), ann_file='list.txt', pipeline=LOAD)
+    assert names(dataset) == ['ü 図.png', 'gone.png', odd, 'b.png', 'b.png'], 'a line is a sample'
+    items = [dataset[SeededIndex(index, (0, 0))] for index in range(5)]
+    assert {os.path.basename(item['img_path']) for item in items} == {'ü 図.png', odd, 'b.png'}
+    assert len(warnings) == 1
+    assert "gone.png' cannot be read: No such file or directory (1 of 5 images" in warnings[0]
+
+
+def test_a_list_none_of_whose_files_exists_is_an_error_at_the_first_use(tmp_path, warnings):
+    (tmp_path / 'list.txt').write_text('train/a.png\ntrain/b.png')
+    dataset = UnlabeledImageDataset(str(tmp_path), ann_file='list.txt', pipeline=LOAD)
+    message = r"none of the 2 files that .*list\.txt' names exists; the first is '.*/train/a\.png': check data_root and"
+    with pytest.raises(FileNotFoundError, match=message):
+        dataset[1]
+    assert not warnings
+    (tmp_path / 'list.txt').write_text('train/a.png', encoding='utf-16')
+    with pytest.raises(ValueError, match='not UTF-8 text'):
+        UnlabeledImageDataset(str(tmp_path), ann_file='list.txt')
+
+
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, 'Permission denied', path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.raises(PermissionError, match='Permission denied: the folder cannot be listed'):
+        UnlabeledImageDataset(str(tmp_path))
+
+
+def test_pipelines_are_ours_also_without_a_default_scope(tmp_path):
+    for scope in ('mmvice', None):
+        with DefaultScope.overwrite_default_scope(scope):
+            for kind in (UnlabeledImageDataset, CamVidDataset):
+                dataset = kind(str(tmp_path), dict(img_path='x'), lazy_init=True, pipeline=LOAD)
+                assert isinstance(dataset.pipeline.transforms[0], LoadImageFromFile)

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmvice.ops import sinkhorn_knopp
 
@@ -51,3 +53,32 @@ def test_bad_arguments_are_named():
         sinkhorn_knopp(torch.zeros(3, 2), epsilon=0)
     with pytest.raises(ValueError, match='iterations'):
         sinkhorn_knopp(torch.zeros(3, 2), iterations=-1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(0, 20), st.integers(1, 8)),
+    dtype=st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+    epsilon=st.floats(0.02, 2),
+    iterations=st.integers(0, 5),
+    seed=st.integers(0, 99),
+)
+def test_any_shape_and_type(shape, dtype, epsilon, iterations, seed):
+    """Rows are distributions, in fp32 or fp64, whatever the order of rows and columns and whatever is added to all."""
+    generator = torch.Generator().manual_seed(seed)
+    scores = (2 * torch.rand(shape, generator=generator) - 1).to(dtype).requires_grad_()
+    before = scores.detach().clone()
+    q = sinkhorn_knopp(scores, epsilon, iterations)
+    assert q.shape == shape and q.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert not q.requires_grad and torch.equal(scores, before)
+    assert (q >= 0).all()
+    torch.testing.assert_close(q.sum(1), torch.ones(shape[0], dtype=q.dtype))
+    rows, columns = (torch.randperm(number, generator=generator) for number in shape)
+    permuted = sinkhorn_knopp(before[rows][:, columns], epsilon, iterations)
+    torch.testing.assert_close(permuted, q[rows][:, columns], rtol=1e-3, atol=1e-5)
+    shifted = sinkhorn_knopp(before.double() + 3, epsilon, iterations)
+    torch.testing.assert_close(shifted, q.double(), rtol=1e-3, atol=1e-5)
+    if shape[1] == 1:
+        assert (q == 1).all()
+    if iterations == 0:
+        torch.testing.assert_close(q, (before.to(q.dtype) / epsilon).softmax(1))

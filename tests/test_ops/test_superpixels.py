@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmvice.ops.superpixels import common_superpixels, grid_superpixels, slic
+from mmvice.ops.superpixels import common_superpixels, contiguous, grid_superpixels, slic
 from mmvice.utils.jit import jit
 
 
@@ -202,3 +202,47 @@ def test_jit_works_where_nothing_can_be_cached(monkeypatch):
 
     assert add_one(2) == 3
     assert add_one.nopython_signatures
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.lists(st.integers(0, 5), max_size=4),
+    dtype=st.sampled_from([np.uint8, np.int8, np.uint16, np.int32, np.float16, np.float32, np.float64, bool]),
+)
+def test_slic_takes_8_bit_images_of_three_channels_and_nothing_else(shape, dtype):
+    image = np.zeros(shape, dtype)
+    if dtype is np.uint8 and len(shape) == 3 and shape[2] == 3 and image.size:
+        assert_contiguous(slic(image, 2), tuple(shape[:2]))
+    else:
+        with pytest.raises(ValueError, match='the image (must be uint8|has no pixels)'):
+            slic(image, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 15), st.integers(0, 99))
+def test_slic_does_not_depend_on_how_an_image_lies_in_memory(height, width, region_size, seed):
+    image = noise_image(2 * height, width, seed)[::2, ::-1]
+    assert height * width == 1 or not image.flags.c_contiguous
+    np.testing.assert_array_equal(slic(image, region_size), slic(np.ascontiguousarray(image), region_size))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 300), st.integers(0, 99))
+def test_contiguous_ids_are_the_ranks_of_those_given(height, width, largest, seed):
+    ids = np.random.RandomState(seed).randint(0, largest + 1, (height, width)).astype(np.int32)
+    expected = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
+    assert_contiguous(contiguous(ids.copy()), ids.shape)
+    np.testing.assert_array_equal(contiguous(ids), expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([np.int32, np.int64]), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 99)
+)
+def test_common_superpixels_are_told_of_ids_up_to_the_largest(dtype, num_views, height, width, seed):
+    views = np.random.RandomState(seed).randint(0, 5, (num_views, height, width)).astype(dtype)
+    common = common_superpixels(views)
+    assert common.dtype == bool and common.shape == (views.max() + 1,)
+    assert common_superpixels(views, np.ones(views.shape, bool)).sum() == 0
+    np.testing.assert_array_equal(common_superpixels(views, np.zeros(views.shape, bool)), common)
+    np.testing.assert_array_equal(common_superpixels(views[::-1, ::-1, ::-1]), common)

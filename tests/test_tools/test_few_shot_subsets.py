@@ -56,6 +56,16 @@ def test_files(tmp_path, capsys):
     assert 'train2017_0.1pct_seed-3.txt: 2 names' in capsys.readouterr().out
 
 
+def test_names_of_any_bytes_are_kept(tmp_path):
+    names = [b'caf\xe9', 'ü 図'.encode(), 'a\u2028b'.encode()]
+    (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf' + b' \r\n'.join(names))
+    TOOL['main']([str(tmp_path / 'list.txt'), str(tmp_path / 'out'), '--ratios', '1'])
+    assert (tmp_path / 'out/list_100pct_seed-0.txt').read_bytes() == b''.join(name + b'\n' for name in names)
+    (tmp_path / 'list.txt').write_text('a', encoding='utf-16')
+    with pytest.raises(SystemExit, match="error: the list file .*list.txt' is not UTF-8 text"):
+        TOOL['main']([str(tmp_path / 'list.txt'), str(tmp_path / 'out')])
+
+
 @pytest.mark.parametrize(
     'text, options, message',
     [

@@ -7,6 +7,7 @@ the order of the list.
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
+from mmvice.datasets.path_table import read_lines
 from mmvice.utils.conversion import run_converter, some
 from mmvice.utils.files import write_file
 
@@ -97,12 +99,11 @@ def write_subsets(args: argparse.Namespace) -> None:
     """Read the list, write its subsets and say how large they are."""
     if not args.list.is_file():
         raise FileNotFoundError(f'no list {args.list}: give a file with one name a line')
-    lines = map(str.strip, args.list.read_text(encoding='utf-8-sig').splitlines())
-    subsets = draw_subsets(list(filter(None, lines)), args.ratios, args.seed)
+    subsets = draw_subsets(list(map(os.fsdecode, read_lines(str(args.list)))), args.ratios, args.seed)
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for share, names in zip(args.ratios, subsets):
         path = args.output_dir / f'{args.list.stem}_{percent(share)}pct_seed-{args.seed}.txt'
-        write_file(str(path), ''.join(f'{name}\n' for name in names).encode())
+        write_file(str(path), os.fsencode(''.join(f'{name}\n' for name in names)))
         print(f'{path}: {len(names)} names')
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS
 from mmvice.structures.views_data_sample import ViewsDataSample
+from mmvice.visualization import write_png
 from mmvice.visualization.views import draw_sample
 
 
@@ -79,8 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         picture = draw_sample(sample['inputs'], sample['data_samples'])
         name = Path(sample['data_samples'].get('img_path', 'image')).stem
         path = output_dir / f'{index:06d}_{name}.png'
-        if not cv2.imwrite(str(path), picture):
-            raise SystemExit(f'could not write {path}')
+        write_png(path, picture[..., ::-1])
         if shows:
             cv2.imshow('views', picture)
             cv2.waitKey(max(1, int(args.show_interval * 1000)))

@@ -200,11 +200,15 @@ def rows(
     labels: dict[str, Path],
     classes: Labels | None,
 ) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Path and pictures of every image."""
-    for path, image, _ in reader.read(images, 'pictures'):
+    """Path and pictures of every image; one whose label map does not fit is left out."""
+    for path, image, size in reader.read(images, 'pictures'):
         pictures = [enlarge_small(image[..., ::-1], SMALL)]
         if args.labels:
-            truth = read_labels(labels[path], len(classes.names))
+            try:
+                truth = read_labels(labels[path], len(classes.names), size)
+            except ValueError as error:
+                reader.skipped[path] = str(error)
+                continue
             truth = cv2.resize(truth, image.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int64)
             pictures.append(paint(image, truth, classes.colors))
         for one in compared:

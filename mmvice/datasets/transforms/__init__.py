@@ -2,6 +2,8 @@
 
 import mmseg.datasets.transforms  # noqa: F401  registers MMSegmentation's and MMCV's transforms, for pipelines that mix
 
+from mmvice.datasets.transforms.load_annotations import LoadAnnotations
+from mmvice.datasets.transforms.load_image import LoadImageFromFile
 from mmvice.datasets.transforms.load_superpixels import LoadSuperpixels
 from mmvice.datasets.transforms.mutual_regions import MutualRegions
 from mmvice.datasets.transforms.pack import PackViCEInputs
@@ -15,6 +17,8 @@ from mmvice.datasets.transforms.view_flip import RandomViewFlip
 
 __all__ = [
     'ContextualViewCrop',
+    'LoadAnnotations',
+    'LoadImageFromFile',
     'LoadSuperpixels',
     'MutualRegions',
     'PackViCEInputs',

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from mmcv.transforms import BaseTransform
 
-from mmvice.datasets.superpixel_files import check_filename, decode_superpixels, printable, superpixel_path
+from mmvice.datasets.superpixel_files import check_filename, decode_superpixels, superpixel_path
 from mmvice.datasets.transforms.checks import get_input
 from mmvice.registry import TRANSFORMS
+from mmvice.utils.image_files import printable
 
 
 @TRANSFORMS.register_module()

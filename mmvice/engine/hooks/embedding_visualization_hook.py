@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
@@ -17,6 +15,7 @@ from torch import nn
 
 from mmvice.registry import HOOKS
 from mmvice.structures import EmbeddingMap
+from mmvice.utils.image_files import read_image
 from mmvice.visualization.drawing import draw_labels, enlarge_small, fit_within, palette, panel
 from mmvice.visualization.embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 from mmvice.visualization.views import draw_sample
@@ -139,12 +138,7 @@ def _unwrap(model: nn.Module) -> nn.Module:
 
 
 def _read(file: str) -> np.ndarray:
-    if not Path(file).expanduser().is_file():
-        raise FileNotFoundError(f'EmbeddingVisualizationHook: no image file at {file}')
     try:
-        image = mmcv.imread(str(Path(file).expanduser()))
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ValueError(f'EmbeddingVisualizationHook: {file} cannot be decoded as an image')
-    return image
+        return read_image(Path(file).expanduser())
+    except (FileNotFoundError, ValueError) as error:
+        raise type(error)(f'EmbeddingVisualizationHook: {error}') from error

@@ -76,7 +76,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
         options = dict(with_image=True, with_labels=min(height, width) >= _LABELLED_SIDE)
         known = signature(self._visualizer.add_datasample).parameters
         self._visualizer.add_datasample(
-            f'{phase}_{osp.basename(data_sample.img_path)}',
+            f'{phase}_{_writable(osp.basename(data_sample.img_path))}',
             image,
             data_sample=data_sample,
             show=self.show,
@@ -97,3 +97,8 @@ class ProbeVisualizationHook(SegVisualizationHook):
         if pixels.dtype != torch.uint8:
             pixels = pixels.round().clamp(0, 255).byte()
         return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()[..., ::-1])
+
+
+def _writable(name: str) -> str:
+    """A name without the bytes that are no UTF-8: OpenCV, which writes the pictures, crashes on them."""
+    return name.encode('utf-8', 'replace').decode()

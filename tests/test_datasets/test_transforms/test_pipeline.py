@@ -172,6 +172,7 @@ def test_data_sample_checks_its_fields():
     assert 'view_masks' not in sample
 
 
+LOADERS = ('LoadImageFromFile', 'LoadAnnotations')  # these come first
 REQUIRED = dict(SuperpixelGrid=dict(region_size=7), LoadSuperpixels=dict(folder='superpixels', img_root='images'))
 
 
@@ -183,7 +184,7 @@ def test_every_step_is_registered_and_prints_its_settings(name):
     assert repr(rebuilt) == repr(step)
 
 
-@pytest.mark.parametrize('name', transforms.__all__)
+@pytest.mark.parametrize('name', [name for name in transforms.__all__ if name not in LOADERS])
 def test_every_step_names_the_step_that_is_missing_before_it(name):
     step = TRANSFORMS.build(dict(type=name, **REQUIRED.get(name, {})))
     with pytest.raises(KeyError, match='before it in the pipeline'):

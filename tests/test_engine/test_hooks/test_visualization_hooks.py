@@ -1,5 +1,6 @@
 """Hooks that draw: harmless to training, and right about what they draw."""
 
+import os
 import random
 from copy import deepcopy
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_files_are_read_and_validation_keeps_to_the_interval(visualizer, tmp_pat
         hook.after_val_iter(SimpleNamespace(iter=10), batch_idx, {}, outputs)
     assert [call['step'] for call in visualizer] == [10, 12]
     np.testing.assert_array_equal(visualizer[0]['image'], bgr[..., ::-1])
+
+
+def test_pictures_of_images_with_names_of_any_bytes_can_be_written(visualizer, tmp_path):
+    """OpenCV, which writes them, would end the process."""
+    path = os.path.join(tmp_path, os.fsdecode(b'caf\xe9 \xc3\xbc.png'))
+    with open(path, 'wb') as file:
+        file.write(cv2.imencode('.png', np.zeros((6, 8, 3), np.uint8))[1].tobytes())
+    ProbeVisualizationHook(draw=True, interval=1).after_val_iter(
+        SimpleNamespace(iter=0), 0, {}, [prediction(path, (6, 8))]
+    )
+    assert [call['name'] for call in visualizer] == ['val_caf? ü.png']
 
 
 @pytest.mark.filterwarnings('error')

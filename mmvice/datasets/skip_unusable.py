@@ -1,0 +1,52 @@
+"""What a data set does about files that it cannot use."""
+
+import logging
+
+from mmengine.logging import print_log
+
+
+class SkipUnusableMixin:
+    """Passes over unusable files in training, with a warning that names each and counts; in testing they are errors.
+
+    A score over fewer images than there are is another score: hence the error. A class with this mixin sets
+    :attr:`skipped` to an empty dict before it looks at files.
+    """
+
+    skipped: dict[int, str]
+    """Index and defect of the samples passed over, in this process."""
+
+    def _skip(self, index: int, defect: str) -> None:
+        """Pass over a sample.
+
+        Args:
+            index: Index of the sample.
+            defect: A sentence that names the file.
+
+        Raises:
+            RuntimeError: If this is a test, or no sample is left.
+        """
+        if self.test_mode:
+            raise RuntimeError(f'{type(self).__name__}: {defect}')
+        if index not in self.skipped:
+            self.skipped[index] = defect
+            print_log(
+                f'{type(self).__name__}: skipped an image: {defect} ({len(self.skipped)} of {len(self)} images skipped '
+                'so far in this process)',
+                logger='current',
+                level=logging.WARNING,
+            )
+        if len(self.skipped) == len(self):
+            raise RuntimeError(
+                f'{type(self).__name__}: none of the {len(self)} images is usable; the last one: {defect}'
+            )
+
+    def get_subset_(self, indices) -> None:
+        """Keep the first n samples (an int n), the last n (-n), or those at a sequence of indices."""
+        super().get_subset_(indices)
+        self.skipped = {}
+
+    def get_subset(self, indices):
+        """A data set of the first n samples (an int n), the last n (-n), or those at a sequence of indices."""
+        subset = super().get_subset(indices)
+        subset.skipped = {}
+        return subset
