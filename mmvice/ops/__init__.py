@@ -4,6 +4,7 @@ from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, 
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
 from .superpixels import common_superpixels, grid_superpixels, slic
+from .unit_vectors import inverse_lengths, largest_magnitude, reciprocal_power_of_two, unit_vectors
 
 __all__ = [
     'bilinear_axis',
@@ -12,9 +13,13 @@ __all__ = [
     'gram_map',
     'gram_map_adjoint',
     'grid_superpixels',
+    'inverse_lengths',
+    'largest_magnitude',
     'linear_matrix',
     'quadratic_matrix',
+    'reciprocal_power_of_two',
     'region_sums',
     'sinkhorn_knopp',
     'slic',
+    'unit_vectors',
 ]
