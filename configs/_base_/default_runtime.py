@@ -16,4 +16,5 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='ProbeVisualizationHook'),
+    finite_loss=dict(type='FiniteLossHook'),
 )

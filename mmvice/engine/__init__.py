@@ -2,7 +2,13 @@
 
 import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
 
-from .hooks import EmbeddingVisualizationHook, FittingWeightsHook, InitialWeightsHook, ProbeVisualizationHook
+from .hooks import (
+    EmbeddingVisualizationHook,
+    FiniteLossHook,
+    FittingWeightsHook,
+    InitialWeightsHook,
+    ProbeVisualizationHook,
+)
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
 from .optim_wrappers import BFloat16OptimWrapper
 from .schedulers import WarmupCosineLR
@@ -12,6 +18,7 @@ __all__ = [
     'ClusterFitLoop',
     'EmbeddingVisualizationHook',
     'EpochCountedTrainLoop',
+    'FiniteLossHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',

@@ -1,8 +1,15 @@
 """Hooks of the Runner."""
 
 from .embedding_visualization_hook import EmbeddingVisualizationHook
+from .finite_loss_hook import FiniteLossHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
 
-__all__ = ['EmbeddingVisualizationHook', 'FittingWeightsHook', 'InitialWeightsHook', 'ProbeVisualizationHook']
+__all__ = [
+    'EmbeddingVisualizationHook',
+    'FiniteLossHook',
+    'FittingWeightsHook',
+    'InitialWeightsHook',
+    'ProbeVisualizationHook',
+]

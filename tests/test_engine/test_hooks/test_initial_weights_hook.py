@@ -26,7 +26,9 @@ def runner(tmp_path):
     runner = Runner(
         Model(),
         str(tmp_path / 'run'),
-        train_dataloader=dict(dataset=[dict(inputs=number) for number in range(4)], sampler=dict(type='DefaultSampler'), batch_size=2),
+        train_dataloader=dict(
+            dataset=[dict(inputs=number) for number in range(4)], sampler=dict(type='DefaultSampler'), batch_size=2
+        ),
         train_cfg=dict(by_epoch=False, max_iters=1),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         experiment_name=tmp_path.name,
