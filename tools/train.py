@@ -12,6 +12,8 @@ from mmvice.apis import (
     add_common_arguments,
     build_runner,
     load_config,
+    require_train,
+    run_tool,
     use_auto_scale_lr,
     use_mixed_precision,
     use_resume,
@@ -38,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)
     cfg = load_config(args)
+    require_train(cfg)
     if args.amp:
         use_mixed_precision(cfg)
     if args.auto_scale_lr:
@@ -48,4 +51,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -17,4 +17,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='ProbeVisualizationHook'),
     finite_loss=dict(type='FiniteLossHook'),
+    fitting_weights=dict(type='FittingWeightsHook'),
+    fitting_classes=dict(type='FittingClassesHook'),
 )

@@ -5,6 +5,7 @@ import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from 
 from .hooks import (
     EmbeddingVisualizationHook,
     FiniteLossHook,
+    FittingClassesHook,
     FittingWeightsHook,
     InitialWeightsHook,
     ProbeVisualizationHook,
@@ -19,6 +20,7 @@ __all__ = [
     'EmbeddingVisualizationHook',
     'EpochCountedTrainLoop',
     'FiniteLossHook',
+    'FittingClassesHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',

@@ -2,6 +2,7 @@
 
 from .embedding_visualization_hook import EmbeddingVisualizationHook
 from .finite_loss_hook import FiniteLossHook
+from .fitting_classes_hook import FittingClassesHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
@@ -9,6 +10,7 @@ from .probe_visualization_hook import ProbeVisualizationHook
 __all__ = [
     'EmbeddingVisualizationHook',
     'FiniteLossHook',
+    'FittingClassesHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',
