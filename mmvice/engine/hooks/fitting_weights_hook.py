@@ -1,7 +1,7 @@
 """A checkpoint that does not fit is an error, where MMEngine logs a warning and goes on with random weights."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
 from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint import differing_weights
@@ -28,7 +28,8 @@ class FittingWeightsHook(Hook):
         differences = differing_weights(own, given)
         if differences:
             advice = 'none of its weights is one of the model' if starts else 'use the config it was trained with'
+            name = runner._load_from or find_latest_checkpoint(runner.work_dir)
             raise ValueError(
-                f'the checkpoint {runner._load_from} does not fit the model of this config, '
+                f'the checkpoint {name} does not fit the model of this config, '
                 f'a {type(model).__name__}; {advice}:\n  {differences}'
             )
