@@ -19,4 +19,5 @@ default_hooks = dict(
     finite_loss=dict(type='FiniteLossHook'),
     fitting_weights=dict(type='FittingWeightsHook'),
     fitting_classes=dict(type='FittingClassesHook'),
+    fitting_decoder=dict(type='FittingDecoderHook'),
 )

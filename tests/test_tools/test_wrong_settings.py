@@ -198,8 +198,41 @@ def test_weights_of_a_backbone_alone_for_a_probe(refused, probe, weights, tmp_pa
 )
 def test_a_decoder_that_does_not_fit_the_backbone(refused, request, kind, options, ours, theirs):
     message = refused('train', request.getfixturevalue(kind), '--cfg-options', *options)
-    assert message.startswith('the decoder does not fit the backbone: ResNet gives ') and ours in message
+    assert message.startswith('model.decoder does not fit the backbone: ResNet gives ') and ours in message
     assert f'but LightFPN was configured for {theirs};' in message
+
+
+SEGMENTOR = """
+model = dict(
+    _delete_=True,
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', size=(96, 128), pad_val=0, seg_pad_val=255),
+    backbone=dict(type='ResNet', depth=18, base_channels=8, norm_cfg=dict(type='BN')),
+    decode_head=dict(type='FCNHead', in_channels=64, in_index=3, channels=8, num_convs=1, num_classes=8),
+    auxiliary_head=dict(type='FCNHead', in_channels=32, in_index=2, channels=8, num_convs=1, num_classes=8),
+)
+train_cfg = dict(max_iters=1)
+val_cfg = val_dataloader = val_evaluator = None
+"""
+
+
+@pytest.mark.parametrize('head, index', [('decode_head', 2), ('auxiliary_head', 1)])
+def test_heads_of_a_fine_tuned_segmentor_that_do_not_fit_its_backbone(refused, tool, tmp_path, head, index):
+    config = write_config(tmp_path / 'segmentor.py', PROBE, SEGMENTOR)
+    if head == 'decode_head':
+        tool('train', config)
+    message = refused('train', config, '--cfg-options', f'model.{head}.in_index={index}')
+    channels = dict(decode_head=64, auxiliary_head=32)[head]
+    assert message.startswith(f'model.{head} does not fit the backbone: ResNet gives 4 feature maps with the channels')
+    assert f'[8, 16, 32, 64], but FCNHead was configured for in_channels={channels}, in_index={index}' in message
+
+
+def test_classes_of_a_fine_tuned_segmentor(refused, tmp_path):
+    config = write_config(tmp_path / 'segmentor.py', PROBE, SEGMENTOR)
+    message = refused('train', config, '--cfg-options', 'model.auxiliary_head.num_classes=27')
+    assert (
+        'model.auxiliary_head.num_classes=27, but SyntheticScenesDataset of train_dataloader has 8 classes' in message
+    )
 
 
 @pytest.mark.parametrize(

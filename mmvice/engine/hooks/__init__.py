@@ -3,6 +3,7 @@
 from .embedding_visualization_hook import EmbeddingVisualizationHook
 from .finite_loss_hook import FiniteLossHook
 from .fitting_classes_hook import FittingClassesHook
+from .fitting_decoder_hook import FittingDecoderHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
@@ -11,6 +12,7 @@ __all__ = [
     'EmbeddingVisualizationHook',
     'FiniteLossHook',
     'FittingClassesHook',
+    'FittingDecoderHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',

@@ -10,7 +10,7 @@ _SIDE = 64
 
 
 @torch.no_grad()
-def check_decoder_fits(backbone: nn.Module, decoder: nn.Module) -> None:
+def check_decoder_fits(backbone: nn.Module, decoder: nn.Module, name: str = 'model.decoder') -> None:
     """Run both on one small black image, in evaluation: no random number is drawn, no statistic of a norm changes.
 
     Milliseconds for a ResNet-18, a quarter of a second for a ResNet-152. A backbone that takes no image of 64x64, as
@@ -32,8 +32,8 @@ def check_decoder_fits(backbone: nn.Module, decoder: nn.Module) -> None:
             decoder(features)
         except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
-                f'the decoder does not fit the backbone: {type(backbone).__name__} gives {_describe_maps(features)}, '
-                f'but {type(decoder).__name__} was configured for {_describe_inputs(decoder)}; make model.decoder and '
+                f'{name} does not fit the backbone: {type(backbone).__name__} gives {_describe_maps(features)}, '
+                f'but {type(decoder).__name__} was configured for {_describe_inputs(decoder)}; make {name} and '
                 f"the backbone's depth, out_indices and channels agree ({_first_line(error)})"
             ) from error
 
