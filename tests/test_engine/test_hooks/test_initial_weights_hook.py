@@ -32,6 +32,7 @@ def runner(tmp_path):
         train_cfg=dict(by_epoch=False, max_iters=1),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         experiment_name=tmp_path.name,
+        default_scope='mmvice',
         cfg=Config(dict(default_scope='mmvice')),
     )
     runner._train_loop = runner.build_train_loop(runner._train_loop)
@@ -81,7 +82,7 @@ def test_initialisation_does_not_undo_it_and_a_resumed_run_keeps_its_own(runner,
 
 
 def test_no_file_is_needed_for_a_test(tmp_path):
-    runner = Runner(Model(), str(tmp_path / 'run'), experiment_name=f'{tmp_path.name}-test')
+    runner = Runner(Model(), str(tmp_path / 'run'), experiment_name=f'{tmp_path.name}-test', default_scope='mmvice')
     runner.register_hook(InitialWeightsHook(str(tmp_path / 'gone.pth')))
     runner.call_hook('before_run')
     runner.call_hook('before_test')
