@@ -18,6 +18,7 @@ from mmvice.apis import (
     print_metrics,
     require_fitting_weights,
     require_test,
+    run_tool,
     save_predictions,
     show_predictions,
     use_tta,
@@ -58,4 +59,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    record(main)()
+    run_tool(record(main))

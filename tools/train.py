@@ -15,6 +15,8 @@ from mmvice.apis import (
     build_runner,
     full_disk_explained,
     load_config,
+    require_train,
+    run_tool,
     use_auto_scale_lr,
     use_mixed_precision,
     use_resume,
@@ -41,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train."""
     args = parse_args(argv)
     cfg = load_config(args)
+    require_train(cfg)
     if args.amp:
         use_mixed_precision(cfg)
     if args.auto_scale_lr:
@@ -52,4 +55,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    record(main)()
+    run_tool(record(main))

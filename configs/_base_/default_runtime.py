@@ -17,4 +17,8 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     step_seed=dict(type='SeededStepHook'),
     visualization=dict(type='ProbeVisualizationHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+    fitting_weights=dict(type='FittingWeightsHook'),
+    fitting_classes=dict(type='FittingClassesHook'),
+    fitting_decoder=dict(type='FittingDecoderHook'),
 )

@@ -10,6 +10,7 @@ from .cli import (
     print_metrics,
     require_fitting_weights,
     require_test,
+    require_train,
     save_predictions,
     show_predictions,
     use_auto_scale_lr,
@@ -18,6 +19,7 @@ from .cli import (
     use_tta,
 )
 from .dist import prepare_cpu_processes
+from .errors import run_tool
 from .inference import embed_image, init_model
 
 __all__ = [
@@ -33,6 +35,8 @@ __all__ = [
     'print_metrics',
     'require_fitting_weights',
     'require_test',
+    'require_train',
+    'run_tool',
     'save_predictions',
     'show_predictions',
     'use_auto_scale_lr',

@@ -17,12 +17,13 @@ from mmengine.runner import Runner
 from mmvice.engine import ViCERunner
 from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
 from mmvice.evaluation import is_class_metric
-from mmvice.registry import RUNNERS
+from mmvice.registry import OPTIMIZERS, RUNNERS
 from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
 from mmvice.utils.files import NoSpaceError, is_no_space, readable_size
 from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
 from .dist import prepare_cpu_processes
+from .errors import TRACEBACK
 
 
 def existing_file(path: str) -> str:
@@ -62,6 +63,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
         help='what started the processes of this run (default: none, a single process)',
+    )
+    parser.add_argument(
+        TRACEBACK, action='store_true', help='show where an error comes from, also one that a setting can mend'
     )
     # torch.distributed.launch passes this; torchrun sets the variable instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -155,6 +159,26 @@ def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: f
 def require_fitting_weights(cfg: Config) -> None:
     """Have the Runner refuse a checkpoint whose weights are not those of the model, instead of warning."""
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FittingWeightsHook')]
+
+
+def require_train(cfg: Config) -> None:
+    """Check that a config has something to train.
+
+    Raises:
+        ValueError: It has not; those of ``configs/_base_`` are pieces.
+    """
+    missing = [name for name in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper') if cfg.get(name) is None]
+    if missing:
+        raise ValueError(
+            f'{cfg.filename} has no {", ".join(missing)}, so there is nothing to train: take a config of configs/vice, '
+            'linear_probe, cluster_probe or finetune.'
+        )
+    optimizer = cfg.optim_wrapper.get('optimizer') or {}
+    if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer.type) is None:
+        raise ValueError(
+            f"optim_wrapper.optimizer.type='{optimizer.type}' is no optimizer; those of torch.optim go by their names, "
+            'LARS is mmpretrain.LARS'
+        )
 
 
 def require_test(cfg: Config) -> None:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
+from .utils import check_decoder_fits
+
 
 class EmbedderMixin:
     """Backbone and decoder of a model, and :meth:`embed`, which turns images into embedding maps (Eq. 2).
@@ -39,6 +41,7 @@ class EmbedderMixin:
         """
         self.backbone = MODELS.build(backbone)
         self.decoder = MODELS.build(decoder)
+        check_decoder_fits(self.backbone, self.decoder)
         if channels_last:
             self.memory_format = torch.channels_last
         for part in (self.backbone, self.decoder):

@@ -6,6 +6,7 @@ from .process_sum import num_processes, sum_over_processes
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
 from .superpixels import common_superpixels, grid_superpixels, slic
+from .unit_vectors import inverse_lengths, largest_magnitude, reciprocal_power_of_two, unit_vectors
 
 __all__ = [
     'bilinear_argmax',
@@ -15,11 +16,15 @@ __all__ = [
     'gram_map',
     'gram_map_adjoint',
     'grid_superpixels',
+    'inverse_lengths',
+    'largest_magnitude',
     'linear_matrix',
     'num_processes',
     'quadratic_matrix',
+    'reciprocal_power_of_two',
     'region_sums',
     'sinkhorn_knopp',
     'slic',
     'sum_over_processes',
+    'unit_vectors',
 ]

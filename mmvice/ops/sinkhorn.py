@@ -14,7 +14,8 @@ def sinkhorn_knopp(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -
     differ, and each process gets its own rows of the joint result. Every process must call, one without rows too.
 
     Args:
-        scores: (n, K) cosine scores of the samples of this process; no gradient flows back.
+        scores: (n, K) cosine scores of the samples of this process, or any others whose quotient by ``epsilon`` is
+            below 1e38 (1e300 in fp64); no gradient flows back. A NaN or inf among them gives NaN.
         epsilon: Entropy regularisation, > 0. Smaller gives harder assignments.
         iterations: Number of column and row scalings; 0 gives a plain softmax.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,12 +14,15 @@ from mmvice.ops import (
     global_region_ids,
     gram_map,
     gram_map_adjoint,
+    inverse_lengths,
+    largest_magnitude,
     linear_matrix,
     quadratic_matrix,
+    reciprocal_power_of_two,
     region_sums,
+    unit_vectors,
 )
-
-_SMALLEST_SQUARE = 1e-24  # of the length that is told from zero, as in F.normalize
+from mmvice.utils.device import to_device
 
 
 class EmbeddingMap:
@@ -28,6 +32,10 @@ class EmbeddingMap:
     upsampled feature (``align_corners=False``, any ratio of sizes). Norms, region means, linear maps and samples of
     them are computed exactly from the low-resolution features; the work per pixel does not depend on D. All of it is
     differentiable and done in fp32 (fp64 for fp64 features), under autocast too.
+
+    Features may have any magnitude: those of a map are first scaled by a power of two, which rounds nothing. Where
+    :math:`|u_j|` is under 1e-12 of the largest value of its map, a pixel has no direction: its embedding and the
+    gradient from there are zero.
 
     Args:
         features (Tensor): Decoder output (B, D, h, w), of any floating dtype.
@@ -53,6 +61,7 @@ class EmbeddingMap:
             raise ValueError(f'size must be (H, W) with H, W >= 1, got {size}')
         self.features = features
         self.size = size
+        self._scale: Tensor | None = None
         self._squared_norms: Tensor | None = None
         self._rows: tuple[Tensor, Tensor] | None = None
 
@@ -71,12 +80,13 @@ class EmbeddingMap:
     def dense(self) -> Tensor:
         """All embeddings (B, D, H, W), unit length. The only method that needs memory for them."""
         with self._full_precision():
-            upsampled = F.interpolate(self._precise(self.features), self.size, mode='bilinear', align_corners=False)
-            return F.normalize(upsampled, dim=1)
+            upsampled = F.interpolate(self._scaled_features(), self.size, mode='bilinear', align_corners=False)
+            return upsampled * inverse_lengths(upsampled.square().sum(1, keepdim=True))
 
     def norms(self) -> Tensor:
         """Lengths |u_j| of the upsampled vectors before normalising: (B, H, W)."""
-        return self._squared_norm_map().clamp_min(_SMALLEST_SQUARE).sqrt()
+        inverse = inverse_lengths(self._squared_norm_map())
+        return self._squared_norm_map() * inverse / self._map_scale().flatten(1)[:, :, None]
 
     def region_means(self, regions: Tensor, num_regions: Sequence[int], normalize_pixels: bool = True) -> Tensor:
         """Mean embedding of every region (z-star of Alg. 2), not renormalised.
@@ -104,7 +114,10 @@ class EmbeddingMap:
         ids = global_region_ids(regions, num_regions)
         with self._full_precision():
             weights = self._inverse_norms() if normalize_pixels else None
-            return region_sums(self._feature_rows(), weights, ids, sum(num_regions), mean=True)
+            means = region_sums(self._feature_rows(), weights, ids, sum(num_regions), mean=True)
+            if normalize_pixels:
+                return means
+            return means / self._map_scale()[_repeat_index(num_regions, means)].flatten(1)
 
     def project(self, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """Linear map of every embedding, e.g. scores of concepts (Eq. 3) or class logits.
@@ -118,7 +131,7 @@ class EmbeddingMap:
         """
         self._check_weight(weight, bias)
         with self._full_precision():
-            projected = F.conv2d(self._precise(self.features), self._precise(weight)[:, :, None, None])
+            projected = F.conv2d(self._scaled_features(), self._precise(weight)[:, :, None, None])
             projected = F.interpolate(projected, self.size, mode='bilinear', align_corners=False)
             projected = projected * self._inverse_norms().unsqueeze(1)
             return projected if bias is None else projected + self._precise(bias)[:, None, None]
@@ -136,7 +149,7 @@ class EmbeddingMap:
         self._check_weight(weight, bias)
         with self._full_precision():
             bias = None if bias is None else self._precise(bias)
-            return bilinear_argmax(self._precise(self.features), self._precise(weight), bias, self.size)
+            return bilinear_argmax(self._scaled_features(), self._precise(weight), bias, self.size)
 
     def sample(self, batch: Tensor, y: Tensor, x: Tensor) -> Tensor:
         """Embeddings at single pixels.
@@ -158,7 +171,7 @@ class EmbeddingMap:
         wy, wx = weight_y[y].unsqueeze(1), weight_x[x].unsqueeze(1)
         upper = rows[batch, top, left] * (1 - wx) + rows[batch, top, right] * wx
         lower = rows[batch, below, left] * (1 - wx) + rows[batch, below, right] * wx
-        return F.normalize(upper * (1 - wy) + lower * wy, dim=1)
+        return unit_vectors(upper * (1 - wy) + lower * wy, dim=1)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """First and second moment of the embeddings of all pixels: mean (D,) and mean outer product (D, D)."""
@@ -177,10 +190,10 @@ class EmbeddingMap:
             raise ValueError(f'bias must be ({len(weight)},) like the rows of weight, got shape {tuple(bias.shape)}')
 
     def _inverse_norms(self) -> Tensor:
-        return self._squared_norm_map().clamp_min(_SMALLEST_SQUARE).rsqrt()
+        return inverse_lengths(self._squared_norm_map())
 
     def _squared_norm_map(self) -> Tensor:
-        """|u_j|^2 (B, H, W) from the inner products of neighbouring features.
+        """|u_j|^2 (B, H, W) of the scaled features, from the inner products of neighbours.
 
         Where the four neighbours cancel, rounding may leave anything below ``eps * sum_k w_k^2 |f_k|^2``: that is the
         floor, which bounds the length of a normalised vector by about 1.
@@ -208,11 +221,25 @@ class EmbeddingMap:
         )
 
     def _feature_rows(self, of_norms: bool = False) -> Tensor:
-        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for all else."""
+        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for all else.
+
+        They are scaled.
+        """
         wants_grad = self.features.requires_grad and torch.is_grad_enabled()
         if self._rows is None or (wants_grad and not self._rows[0].requires_grad):
-            self._rows = _TwoUses.apply(self._precise(self.features).permute(0, 2, 3, 1).contiguous())
+            self._rows = _TwoUses.apply(self._scaled_features().permute(0, 2, 3, 1).contiguous())
         return self._rows[of_norms]
+
+    def _scaled_features(self) -> Tensor:
+        """Features (B, D, h, w) in fp32 or fp64, those of a map 1 at most: the unit embeddings are the same."""
+        return self._precise(self.features) * self._map_scale()
+
+    def _map_scale(self) -> Tensor:
+        """The power of two (B, 1, 1, 1) that scales the features of each map."""
+        if self._scale is None:
+            largest = largest_magnitude(self.features, (1, 2, 3))
+            self._scale = reciprocal_power_of_two(self._precise(largest))
+        return self._scale
 
     @property
     def _precise_dtype(self) -> torch.dtype:
@@ -239,6 +266,11 @@ class _TwoUses(torch.autograd.Function):
         if grad is None or grad_of_norms is None:
             return grad_of_norms if grad is None else grad
         return grad_of_norms.add_(grad)  # which gram_map has made, and nobody else holds
+
+
+def _repeat_index(counts: Sequence[int], like: Tensor) -> Tensor:
+    """0 ``counts[0]`` times, then 1 ``counts[1]`` times, and so on."""
+    return to_device(torch.from_numpy(np.repeat(np.arange(len(counts)), counts)), like.device)
 
 
 def _describe(value: object) -> str:

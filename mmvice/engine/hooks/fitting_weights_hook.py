@@ -1,7 +1,7 @@
 """A checkpoint that does not fit is an error, where MMEngine logs a warning and goes on with random weights."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
 from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint import differing_weights
@@ -9,9 +9,9 @@ from mmvice.utils.checkpoint import differing_weights
 
 @HOOKS.register_module()
 class FittingWeightsHook(Hook):
-    """Refuses a checkpoint whose weights are not exactly the model's.
+    """Refuses a checkpoint whose weights are not exactly the model's, for a test and for a run that goes on.
 
-    ``tools/test.py`` adds it, and ``tools/train.py --resume`` does; initial weights (``load_from``) may be partial.
+    Initial weights of a training (``load_from``) may be partial, but not foreign altogether.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -21,9 +21,15 @@ class FittingWeightsHook(Hook):
             ValueError: If a weight is missing, left over or of another shape; the message lists them.
         """
         model = getattr(runner.model, 'module', runner.model)
-        differences = differing_weights(model.state_dict(), checkpoint.get('state_dict', checkpoint))
+        own, given = model.state_dict(), checkpoint.get('state_dict', checkpoint)
+        starts = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+        if starts and any(key in given and given[key].shape == value.shape for key, value in own.items()):
+            return
+        differences = differing_weights(own, given)
         if differences:
+            advice = 'none of its weights is one of the model' if starts else 'use the config it was trained with'
+            name = runner._load_from or find_latest_checkpoint(runner.work_dir)
             raise ValueError(
-                f'the checkpoint {runner._load_from} does not fit the model of this config, '
-                f'a {type(model).__name__}; use the config it was trained with:\n  {differences}'
+                f'the checkpoint {name} does not fit the model of this config, '
+                f'a {type(model).__name__}; {advice}:\n  {differences}'
             )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 
 from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file
@@ -27,14 +27,14 @@ class InitialWeightsHook(Hook):
         self.checkpoint = checkpoint
         self.learned_anew = tuple(learned_anew)
 
-    def before_run(self, runner: Runner) -> None:
-        """Load the weights, before the Runner resumes; nothing is loaded for a test.
+    def before_train(self, runner: Runner) -> None:
+        """Load the weights, after the Runner has initialised all of them; a run that goes on has its own.
 
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If a weight is missing, left over or of another shape; the message lists them.
         """
-        if not isinstance(runner._train_loop, BaseLoop):
+        if runner.iter:
             return
         model = getattr(runner.model, 'module', runner.model)
         given = load_checkpoint_file(self.checkpoint)

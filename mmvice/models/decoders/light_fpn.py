@@ -28,6 +28,7 @@ class LightFPN(BaseModule):
     def __init__(self, in_channels: Sequence[int], embed_dims: int = 128, init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg)
         self.embed_dims = embed_dims
+        self.in_channels = list(in_channels)
         self.laterals = nn.ModuleList(nn.Conv2d(channels, embed_dims, 1) for channels in in_channels)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from mmseg.utils import OptMultiConfig
 from torch import Tensor, nn
 
 from mmvice.models.utils import CollapseMonitor
-from mmvice.ops import sinkhorn_knopp, sum_over_processes
+from mmvice.ops import sinkhorn_knopp, sum_over_processes, unit_vectors
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.device import to_device
@@ -149,7 +149,7 @@ class DenseSwAVHead(BaseModule):
             # z*: mean embedding of every region in every view, at unit length (M, R, D)
             means = embeddings.region_means(regions, np.repeat(num_regions, num_views), self.normalize_pixels)
             means = means[to_device(_view_major(num_regions, num_views), means.device)]
-            means = F.normalize(means, dim=-1)
+            means = unit_vectors(means)
 
             # s*: scores of all views (Eq. 3)
             concepts = self.concepts.to(means.dtype)

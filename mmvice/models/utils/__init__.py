@@ -2,7 +2,15 @@
 
 from .collapse_monitor import CollapseMonitor
 from .cpu_sync_batch_norm import CPUSyncBatchNorm
+from .decoder_fit import check_decoder_fits
 from .frozen_model_wrapper import FrozenModelWrapper
 from .pretrained import fit_weights, load_pretrained
 
-__all__ = ['CPUSyncBatchNorm', 'CollapseMonitor', 'FrozenModelWrapper', 'fit_weights', 'load_pretrained']
+__all__ = [
+    'CPUSyncBatchNorm',
+    'CollapseMonitor',
+    'FrozenModelWrapper',
+    'check_decoder_fits',
+    'fit_weights',
+    'load_pretrained',
+]

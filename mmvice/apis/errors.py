@@ -1,0 +1,104 @@
+"""How a tool ends that its user gave something impossible: with the sentence that says so, and no traceback."""
+
+import inspect
+import linecache
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import mmengine.config
+import mmengine.registry
+
+TRACEBACK = '--traceback'
+
+_OWN = (Path(__file__).parents[1], Path(__file__).parents[2] / 'tools')
+_CONFIG = Path(mmengine.config.__file__).parent
+_BUILDING = Path(mmengine.registry.__file__).parent
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Run a tool's ``main``; an error of its user ends the program with status 1 and one sentence on stderr.
+
+    Errors of programming keep their traceback, and with ``--traceback`` on the command line all do.
+
+    Raises:
+        SystemExit: In place of an error of the user.
+    """
+    try:
+        main()
+    except Exception as error:
+        message = explain(error)
+        if message is None or TRACEBACK in sys.argv[1:]:
+            raise
+        print(f'error: {message}', file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
+
+
+def explain(error: BaseException) -> str | None:
+    """What an error says to the user; None if it is not meant for the user.
+
+    Meant for the user is what mmvice or a tool raises on purpose, by a ``raise`` of its own, in a worker of a data
+    loader too; what MMEngine raises as it reads a config; and a type or an argument there that does not exist. The
+    first such error counts, from the last one raised back through those that led to it.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        message = _own_message(cause) or _building_message(cause) or _worker_message(str(cause))
+        if message is not None:
+            return message
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return None
+
+
+def _own_message(error: BaseException) -> str | None:
+    """Of an error that mmvice, a tool, or MMEngine's config raises."""
+    *_, last = [None, *traceback.walk_tb(error.__traceback__)]
+    if last is None:
+        return None
+    frame, number = last
+    line = linecache.getline(frame.f_code.co_filename, number)
+    return _text(error) if _is_own_raise(frame.f_code.co_filename, line, (*_OWN, _CONFIG)) else None
+
+
+def _building_message(error: BaseException) -> str | None:
+    """Of an object that MMEngine could not build from a config, for its type or an argument."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    building = [frame for frame in frames if _BUILDING in Path(frame.f_code.co_filename).parents]
+    if not building:
+        return None
+    if isinstance(error, KeyError) and frames[-1] is building[-1]:
+        return _text(error).split('. Please check')[0]
+    arguments = re.search(r'argument|missing \d+ required', str(error))
+    if isinstance(error, TypeError) and arguments and (frames[-1] is building[-1] or _is_constructor(frames[-1])):
+        built, given = (building[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
+        if callable(built):
+            takes = ', '.join(inspect.signature(built).parameters)
+            return f'{_text(error)}: the config gives {built.__name__} {", ".join(given)}; it takes {takes}'
+    return None
+
+
+def _worker_message(text: str) -> str | None:
+    """Of an error that a data loader's worker has written down with its traceback."""
+    if ' in DataLoader worker process ' not in text:
+        return None
+    places = list(re.finditer(r'^  File "(.+)", line \d+, in .+\n    (.+)$', text, re.MULTILINE))
+    if not places or not _is_own_raise(places[-1][1], places[-1][2], _OWN):
+        return None
+    last = re.search(r'^[\w.]+: ((?:.|\n)+)', text[places[-1].end() :], re.MULTILINE)
+    return last[1].strip() if last else None
+
+
+def _is_own_raise(file: str, line: str, folders: tuple[Path, ...]) -> bool:
+    return line.lstrip().startswith('raise ') and any(folder in Path(file).parents for folder in folders)
+
+
+def _is_constructor(frame: FrameType) -> bool:
+    return frame.f_code.co_name == '__init__'
+
+
+def _text(error: BaseException) -> str:
+    """The message; of a KeyError without the quotes that it puts around it."""
+    return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__
