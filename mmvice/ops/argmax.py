@@ -259,6 +259,7 @@ def _best_of_pixels(corners, bias, candidates, shares, pixels, best, winners):
     """The best candidate at every pixel of a cell, in ``winners``; ``best`` is scratch. LLVM vectorises the loop."""
     a, b, c, d = corners
     best[:pixels] = -np.inf
+    winners[:pixels] = candidates[0]  # stays only where scores are not finite
     for i in candidates:
         of_a, of_b, of_c, of_d, of_length = a[i], b[i], c[i], d[i], bias[i]
         index = np.int32(i)
