@@ -5,7 +5,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test benchmark lint format clean
+.PHONY: help install quickstart test test-slow benchmark lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,6 +24,9 @@ quickstart: $(STAMP) ## Pretrain on built-in scenes on the CPU, fit both probes,
 
 test: $(STAMP) ## Run the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS)
+
+test-slow: $(STAMP) ## Run the tests that take minutes, which the others leave out
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m stress
 
 benchmark: $(STAMP) ## Measure the parts against straightforward ones, write work_dirs/benchmark/results.json
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks $(BENCHMARK_ARGS)
