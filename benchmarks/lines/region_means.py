@@ -147,6 +147,9 @@ def _cost_over_dims(settings: Settings, views: int, side: int) -> Iterator[Row]:
             note=f'rest {write_seconds(max(rests[dims], 0))}, memory {extra / features:.1f}x that of the features',
         )
     small, large = min(rests), max(rests)
+    if min(rests[small], rests[large]) <= 0:
+        yield Row('a', 'time beyond the low-resolution products', note='not judged: it is lost in the noise, run again')
+        return
     yield Row(
         'a',
         f'time beyond the low-resolution products, D={large} over D={small}',
