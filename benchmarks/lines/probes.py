@@ -113,7 +113,7 @@ def check_heads(linear: LinearProbeHead, cluster: ClusterProbeHead, embeddings: 
     )
     for name, (ours, plain) in pairs.items():
         agreement = float((ours == plain).double().mean())
-        assert agreement > 0.9995, f'the {name} probe gives the same class in {agreement:.2%} of the pixels only'
+        assert agreement > 0.999, f'the {name} probe gives the same class in {agreement:.2%} of the pixels only'
 
 
 def _head_profile(work: object, device: str) -> str:
