@@ -103,17 +103,16 @@ def build_probes(quick: bool, device: str) -> tuple[ProbeSegmentor, ClusterProbe
 def check_heads(linear: LinearProbeHead, cluster: ClusterProbeHead, embeddings: EmbeddingMap) -> None:
     """Raise AssertionError unless the probes give what they give on the full-resolution map.
 
-    Pixels halfway between two classes or clusters may fall to either.
+    Pixels halfway between two classes or clusters may fall to either: of clusters the distances are compared.
     """
     dense = embeddings.dense()
     require_close(linear(embeddings), linear_logits(linear, dense), 'logits of the linear probe')
-    pairs = dict(
-        linear=(linear.classify(embeddings), linear_logits(linear, dense).argmax(1)),
-        cluster=(cluster.classify(embeddings).cpu(), faiss_classes(faiss_index(cluster), cluster, dense)),
-    )
-    for name, (ours, plain) in pairs.items():
-        agreement = float((ours == plain).double().mean())
-        assert agreement > 0.999, f'the {name} probe gives the same class in {agreement:.2%} of the pixels only'
+    linear_agreement = float((linear.classify(embeddings) == linear_logits(linear, dense).argmax(1)).double().mean())
+    assert linear_agreement > 0.9995, f'the linear probe gives the same class in {linear_agreement:.2%} of the pixels'
+    vectors = dense.permute(0, 2, 3, 1).flatten(0, 2)
+    nearest = faiss_index(cluster).search(vectors.cpu().numpy(), 1)[0][:, 0]
+    ours = (vectors - cluster.centroids[cluster.assign(embeddings).flatten()]).square().sum(1)
+    require_close(ours.cpu(), torch.from_numpy(nearest), 'distances to the clusters that were found')
 
 
 def _head_profile(work: object, device: str) -> str:
