@@ -241,6 +241,8 @@ def require_close(ours: torch.Tensor, plain: torch.Tensor, what: str, tolerance:
         what: Name for the message.
         tolerance: Largest difference as a share of the largest value, for sums over thousands of fp32 terms.
     """
+    if ours.shape != plain.shape:  # which broadcasting could hide
+        raise AssertionError(f'{what}: shapes {tuple(ours.shape)} and {tuple(plain.shape)} differ')
     scale = float(plain.abs().max())
     difference = float((ours - plain).abs().max())
     if not difference <= tolerance * scale:

@@ -1,12 +1,12 @@
 """Pure functions: tensors or arrays in, tensors or arrays out."""
 
 from .argmax import bilinear_argmax
-from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix
+from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix, squared_lengths
 from .process_sum import num_processes, sum_over_processes
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
 from .superpixels import common_superpixels, grid_superpixels, slic
-from .unit_vectors import inverse_lengths, largest_magnitude, reciprocal_power_of_two, unit_vectors
+from .unit_vectors import inverse_lengths, largest_magnitude, reciprocal_power_of_two, safe_scale, unit_vectors
 
 __all__ = [
     'bilinear_argmax',
@@ -23,8 +23,10 @@ __all__ = [
     'quadratic_matrix',
     'reciprocal_power_of_two',
     'region_sums',
+    'safe_scale',
     'sinkhorn_knopp',
     'slic',
+    'squared_lengths',
     'sum_over_processes',
     'unit_vectors',
 ]

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mmvice.utils.jit import jit, share_out
 
-from .bilinear import bilinear_axis, gram_map, quadratic_matrix
+from .bilinear import bilinear_axis, floor_of_squares, gram_map, gram_map_of_image, squared_lengths
+from .unit_vectors import SMALLEST_SQUARE
 
 _BAND = 12  # low-resolution rows that a thread has in hand: their scores stay in the cache
 _CHANNELS = 64  # full-resolution maps of scores that a GPU holds at a time
@@ -20,12 +21,14 @@ def bilinear_argmax(features: Tensor, weight: Tensor, bias: Tensor | None, size:
     """Index of the row of ``weight`` with the largest score ``w_c . u_j + b_c |u_j|`` at every pixel j.
 
     u_j is the bilinearly enlarged feature (``align_corners=False``); divided by its length, the score is that of the
-    unit vector, ``w_c . u_j / |u_j| + b_c``. Of equal scores the first index counts. No gradient flows back.
+    unit vector, ``w_c . u_j / |u_j| + b_c``. Where |u_j| is under 1e-12, there is no direction, and ``b_c`` is the
+    score. Of equal scores the first index counts. No gradient flows back.
 
     On a CPU no map is enlarged. Pixels between the same four low-resolution neighbours form a cell. Within it the
     difference of two scores is bilinear, but for the bias, so that its values at the four corners bound it, together
     with bounds of |u_j|: whoever is behind one and the same rival at all corners wins nowhere in the cell. The few that
-    are left, often one, are compared pixel by pixel. On other devices the scores are enlarged, some rows at a time.
+    are left, often one, are compared pixel by pixel. On other devices the scores are enlarged, some rows of ``weight``
+    at a time.
 
     Args:
         features: (B, D, h, w), fp32 or fp64, finite.
@@ -50,16 +53,14 @@ def bilinear_argmax(features: Tensor, weight: Tensor, bias: Tensor | None, size:
 
 def _by_parts(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
     """Scores of some rows of ``weight`` at a time, enlarged, and the best so far."""
-    if bias is not None:
-        where = (features.device, features.dtype)
-        quadratic_y, quadratic_x = (quadratic_matrix(n, m, *where) for n, m in zip(features.shape[2:], size))
-        squared = quadratic_y @ gram_map(features.permute(0, 2, 3, 1)) @ quadratic_x.T
-        lengths = squared.clamp_min(0).sqrt().unsqueeze(1)
+    squared = squared_lengths(gram_map(features.permute(0, 2, 3, 1)), size).unsqueeze(1)
+    no_direction = squared <= SMALLEST_SQUARE
+    lengths = squared.sqrt().masked_fill_(no_direction, 1)
     best = winners = None
     for start in range(0, len(weight), _CHANNELS):
         part = slice(start, start + _CHANNELS)
         scores = F.conv2d(features, weight[part, :, None, None])
-        scores = F.interpolate(scores, size, mode='bilinear', align_corners=False)
+        scores = F.interpolate(scores, size, mode='bilinear', align_corners=False).masked_fill_(no_direction, 0)
         if bias is not None:
             scores = scores.addcmul(lengths, bias[part, None, None])
         top, index = scores.max(1)
@@ -76,13 +77,12 @@ def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
     )
     out = torch.empty((batch, *size), dtype=torch.int64)
     biases = (features.new_zeros(len(weight)) if bias is None else bias.contiguous()).numpy()
+    limits = tuple(biases.dtype.type(limit) for limit in (SMALLEST_SQUARE, floor_of_squares(features.dtype)))
     threads = torch.get_num_threads()
     step = _BAND * threads
     buffer = features.new_empty(min(step + 1, height), width, len(weight))
     for image, winners in zip(features.contiguous(), out.numpy()):
-        gram = np.zeros((2 * height - 1, 2 * width - 1), biases.dtype)
-        if bias is not None:  # without one, lengths do not matter
-            share_out(partial(_fill_gram, image.numpy(), gram), 0, height, threads)
+        gram = gram_map_of_image(image).numpy()
         for top in range(0, max(height - 1, 1), step):
             bottom = min(top + step, height - 1)
             if top:  # the last row of a band is the first of the next
@@ -93,7 +93,10 @@ def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
             first = np.searchsorted(y_axis[0], top)
             last = size[0] if bottom == height - 1 else np.searchsorted(y_axis[0], bottom)
             share_out(
-                partial(_best_of_cells, scores, top, gram, biases, *y_axis, *x_axis, winners), first, last, threads
+                partial(_best_of_cells, scores, top, gram, biases, limits, *y_axis, *x_axis, winners),
+                first,
+                last,
+                threads,
             )
     return out
 
@@ -107,67 +110,54 @@ def _fill_scores(features: Tensor, weight: Tensor, scores: Tensor) -> None:
         torch.mm(features.T, weight.T, out=scores)
 
 
-@jit
-def _fill_gram(features, gram, first, last):
-    """Fill in the part of :func:`gram_map` that belongs to some rows of an image's features (D, h, w)."""
-    dims, height, width = features.shape
-    sums = np.zeros((4, last - first, width), gram.dtype)  # with itself, right, below, and along both diagonals
-    for k in range(dims):
-        for y in range(first, last):
-            row, below = features[k, y], features[k, min(y + 1, height - 1)]
-            squares, across, down, diagonals = sums[:, y - first]
-            for x in range(width - 1):
-                squares[x] += row[x] * row[x]
-                across[x] += row[x] * row[x + 1]
-                down[x] += row[x] * below[x]
-                diagonals[x] += row[x] * below[x + 1] + row[x + 1] * below[x]
-            squares[width - 1] += row[width - 1] * row[width - 1]
-            down[width - 1] += row[width - 1] * below[width - 1]
-    odd = slice(2 * first + 1, min(2 * last, len(gram)), 2)
-    between = min(last, height - 1) - first
-    gram[2 * first : 2 * last : 2, ::2] = sums[0]
-    gram[2 * first : 2 * last : 2, 1::2] = sums[1, :, :-1]
-    gram[odd, ::2] = sums[2, :between]
-    gram[odd, 1::2] = sums[3, :between, :-1] / gram.dtype.type(2)
-
-
 # In the loops below no number is written as a literal beside an fp32 one: numba would go over to fp64.
 
 
 @jit
-def _best_of_cells(scores, row, gram, bias, y_lower, y_weight, x_lower, x_weight, out, first, last):
+def _best_of_cells(scores, row, gram, bias, limits, y_lower, y_weight, x_lower, x_weight, out, first, last):
     """Fill rows ``first`` to ``last - 1`` of ``out`` (H, W).
 
-    ``scores`` (rows, w, C) begin with low-resolution row ``row``; ``gram`` is the whole :func:`gram_map`.
+    ``scores`` (rows, w, C) begin with low-resolution row ``row``; ``gram`` is the whole :func:`gram_map`. ``limits``
+    are the squared length up to which a vector has no direction, and :func:`floor_of_squares`.
     """
     rows, width, count = scores.shape
-    words = np.zeros((count + 7) // 8, np.uint64)
-    candidates = np.empty(count, np.int64)
+    words, candidates = np.zeros((count + 7) // 8, np.uint64), np.empty(count + 1, np.int64)
     most = _longest_run(y_lower) * _longest_run(x_lower)
     shares, best, winners = np.empty((5, most), bias.dtype), np.empty(most, bias.dtype), np.empty(most, np.int32)
-    rival = 0  # the winner beside a cell is a good one to measure others by
+    rival, above = 0, np.zeros(width, np.int32)  # winners beside a cell are good ones to measure others by
     y_end = first
     while y_end < last:
         y_start, y_end = y_end, _end_of_run(y_lower, y_end, last)
-        top = y_lower[y_start] - row
-        bottom = min(top + 1, rows - 1)
+        top = y_lower[y_start]
+        bottom = min(top + 1, row + rows - 1)
         x_end = 0
         while x_end < len(x_lower):
             x_start, x_end = x_end, _end_of_run(x_lower, x_end, len(x_lower))
             left = x_lower[x_start]
             right = min(left + 1, width - 1)
-            corners = scores[top, left], scores[top, right], scores[bottom, left], scores[bottom, right]
-            products = _products(gram, top + row, bottom + row, left, right)
-            shortest, longest = _length_bounds(products)
-            found = _candidates(corners, bias, rival, shortest, longest, words, candidates)
+            upper, lower = scores[top - row], scores[bottom - row]
+            corners = upper[left], upper[right], lower[left], lower[right]
+            products = _products(gram, top, bottom, left, right)
+            shortest, longest = _square_bounds(products)
+            axes = y_weight[y_start:y_end], x_weight[x_start:x_end]
+            if shortest <= limits[0] and _fill_shares(products, limits, *axes, shares):
+                candidates[:count] = np.arange(count)  # pixels without direction, where alone the bias counts
+                found = count
+            else:
+                shortest, longest = np.sqrt(shortest), np.sqrt(longest)
+                if _mean_score(corners, bias, above[left], longest) > _mean_score(corners, bias, rival, longest):
+                    rival = above[left]
+                found = _candidates(corners, bias, rival, shortest, longest, words, candidates)
             if found <= 1:
                 rival = candidates[0] if found else 0  # none only where scores are not finite
+                above[left] = rival
                 out[y_start:y_end, x_start:x_end] = rival
                 continue
             pixels = (y_end - y_start) * (x_end - x_start)
-            _fill_shares(products, y_weight[y_start:y_end], x_weight[x_start:x_end], shares)
+            _fill_shares(products, limits, *axes, shares)
             _best_of_pixels(corners, bias, candidates[:found], shares, pixels, best, winners)
             rival = winners[((y_end - y_start) // 2 + 1) * (x_end - x_start) - 1]
+            above[left] = winners[pixels - 1 - (x_end - x_start) // 2]
             for y in range(y_start, y_end):
                 for x in range(x_start, x_end):
                     out[y, x] = winners[(y - y_start) * (x_end - x_start) + x - x_start]
@@ -201,11 +191,11 @@ def _products(gram, top, bottom, left, right):
 
 
 @jit
-def _length_bounds(products):
-    """Bounds of the length of an enlarged vector in the cell: its square is a mean of the products."""
+def _square_bounds(products):
+    """Bounds of the squared length of an enlarged vector in the cell: it is a mean of the products."""
     aa, bb, cc, dd, ab, cd, ac, bd, ad = products
     shortest = max(min(aa, bb, cc, dd, ab, cd, ac, bd, ad), aa - aa)
-    return np.sqrt(shortest), np.sqrt(max(aa, bb, cc, dd))
+    return shortest, max(aa, bb, cc, dd)
 
 
 @jit
@@ -230,28 +220,53 @@ def _candidates(corners, bias, rival, shortest, longest, words, candidates):
     found = 0
     for word in range(len(words)):
         if words[word]:
-            for i in range(8 * word, min(8 * word + 8, len(bias))):
-                if flags[i]:
-                    candidates[found] = i
-                    found += 1
+            for i in range(8 * word, 8 * word + 8):
+                candidates[found] = i  # one after another, to be kept or overwritten: faster than a branch
+                found += flags[i]
     return found
 
 
 @jit
-def _fill_shares(products, y_weights, x_weights, shares):
-    """What the pixels of a cell have of its corners a b above c d, and the length of their vectors: (5, pixels)."""
-    aa, bb, cc, dd, ab, cd, ac, bd, ad = products
-    pixel = 0
+def _mean_score(corners, bias, row, length):
+    """Four times the score of a row in the middle of a cell, about."""
+    a, b, c, d = corners
+    of_length = bias[row] * length
+    return a[row] + b[row] + c[row] + d[row] + of_length + of_length + of_length + of_length
+
+
+@jit
+def _fill_shares(products, limits, y_weights, x_weights, shares):
+    """What the pixels of a cell have of its corners a b above c d, and the length of their vectors: (5, pixels).
+
+    A vector without direction has none of the corners, and counts as of length 1; the number of these is returned.
+    LLVM vectorises the second loop.
+    """
+    pixels = 0
     for y_weight in y_weights:
         for x_weight in x_weights:
-            d = y_weight * x_weight
-            b, c = x_weight - d, y_weight - d
-            a = y_weights.dtype.type(1) - y_weight - b
-            mixed = a * (b * ab + c * ac) + d * (c * cd + b * bd) + (a * d + b * c) * ad
-            square = a * a * aa + b * b * bb + c * c * cc + d * d * dd + mixed + mixed
-            shares[0, pixel], shares[1, pixel], shares[2, pixel], shares[3, pixel] = a, b, c, d
-            shares[4, pixel] = np.sqrt(max(square, square - square))
-            pixel += 1
+            shares[0, pixels], shares[1, pixels] = y_weight, x_weight
+            pixels += 1
+    aa, bb, cc, dd, ab, cd, ac, bd, ad = products
+    smallest, floor = limits
+    one = shares.dtype.type(1)
+    zero = one - one
+    without = 0
+    for p in range(pixels):
+        d = shares[0, p] * shares[1, p]
+        b, c = shares[1, p] - d, shares[0, p] - d
+        a = one - shares[0, p] - b
+        mixed = a * (b * ab + c * ac) + d * (c * cd + b * bd) + (a * d + b * c) * ad
+        own = a * a * aa + b * b * bb + c * c * cc + d * d * dd
+        square, least = own + mixed + mixed, own * floor
+        square = square if square > least else least
+        lacks = square <= smallest
+        without += lacks
+        shares[0, p] = zero if lacks else a
+        shares[1, p] = zero if lacks else b
+        shares[2, p] = zero if lacks else c
+        shares[3, p] = zero if lacks else d
+        shares[4, p] = one if lacks else np.sqrt(square)
+    return without
 
 
 @jit

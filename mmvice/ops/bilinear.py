@@ -4,8 +4,10 @@ With ``align_corners=False`` a pixel's upsampled vector is ``u = sum_k w_k f_k``
 neighbours, and their weights are products of two weights along y and two along x. Everything below follows from that.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -90,6 +92,43 @@ def gram_map(rows: Tensor) -> Tensor:
         [[[1.0, 1.0, 2.0]]]
     """
     return _GramMap.apply(rows)
+
+
+def gram_map_of_image(features: Tensor) -> Tensor:
+    """:func:`gram_map` (2h - 1, 2w - 1) of one image's features (D, h, w) on the CPU, as a network lays them out.
+
+    No gradient flows back.
+    """
+    features = features.detach().contiguous()
+    _, height, width = features.shape
+    gram = features.new_empty(2 * height - 1, 2 * width - 1)
+    share_out(partial(_fill_gram_of_image, features.numpy(), gram.numpy()), 0, height, torch.get_num_threads())
+    return gram
+
+
+def squared_lengths(gram: Tensor, size: Sequence[int]) -> Tensor:
+    """Squared lengths |u_j|^2 of the upsampled vectors, from the inner products of neighbours.
+
+    Where the four neighbours cancel, rounding may leave anything below ``eps * sum_k w_k^2 |f_k|^2``; four times that
+    is taken as a floor, which bounds the length of a normalised vector by about 1.
+
+    Args:
+        gram: (B, 2h - 1, 2w - 1), see :func:`gram_map`; gradients flow back to it.
+        size: Upsampled size (H, W).
+
+    Returns:
+        Tensor: (B, H, W).
+    """
+    y, x = (quadratic_matrix((low + 1) // 2, full, gram.device, gram.dtype) for low, full in zip(gram.shape[1:], size))
+    squared = y @ gram @ x.T
+    with torch.no_grad():
+        own = y[:, ::2] @ gram[:, ::2, ::2] @ x[:, ::2].T
+    return torch.maximum(squared, own * floor_of_squares(own.dtype))
+
+
+def floor_of_squares(dtype: torch.dtype) -> float:
+    """Least squared length of an upsampled vector, as a share of what its neighbours would have without cancelling."""
+    return 4 * torch.finfo(dtype).eps
 
 
 def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
@@ -190,6 +229,30 @@ def _fill_gram(rows, gram, first, last):
                 gram[b, 2 * y + 1, 2 * x] = down
                 if x + 1 < width:
                     gram[b, 2 * y + 1, 2 * x + 1] = diagonals / rows.dtype.type(2)
+
+
+@jit
+def _fill_gram_of_image(features, gram, first, last):
+    """:func:`gram_map` of one image's features (D, h, w), for its rows ``first`` to ``last - 1``."""
+    dims, height, width = features.shape
+    sums = np.zeros((4, last - first, width), gram.dtype)  # with itself, right, below, and along both diagonals
+    for k in range(dims):
+        for y in range(first, last):
+            row, below = features[k, y], features[k, min(y + 1, height - 1)]
+            squares, across, down, diagonals = sums[:, y - first]
+            for x in range(width - 1):
+                squares[x] += row[x] * row[x]
+                across[x] += row[x] * row[x + 1]
+                down[x] += row[x] * below[x]
+                diagonals[x] += row[x] * below[x + 1] + row[x + 1] * below[x]
+            squares[width - 1] += row[width - 1] * row[width - 1]
+            down[width - 1] += row[width - 1] * below[width - 1]
+    odd = slice(2 * first + 1, min(2 * last, len(gram)), 2)
+    between = min(last, height - 1) - first
+    gram[2 * first : 2 * last : 2, ::2] = sums[0]
+    gram[2 * first : 2 * last : 2, 1::2] = sums[1, :, :-1]
+    gram[odd, ::2] = sums[2, :between]
+    gram[odd, 1::2] = sums[3, :between, :-1] / gram.dtype.type(2)
 
 
 @jit

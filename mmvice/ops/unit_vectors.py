@@ -8,6 +8,9 @@ from torch import Tensor
 SMALLEST_SQUARE = 1e-24
 """Squared length, relative to the largest square beside it, up to which a vector counts as zero."""
 
+SAFE_MAGNITUDES = 2.0**-10, 2.0**16
+"""Largest value of a map with which fp32 has room for squares and inverse cubes of lengths; fp16 ends there."""
+
 
 def reciprocal_power_of_two(largest: Tensor) -> Tensor:
     """Powers of two that bring values of this magnitude to 0.5 to 1.
@@ -28,6 +31,24 @@ def reciprocal_power_of_two(largest: Tensor) -> Tensor:
     limit = math.frexp(torch.finfo(largest.dtype).max)[1] - 2  # the power of two that has a reciprocal, too
     exponent = torch.frexp(largest.detach()).exponent.clamp(-limit, limit)
     return torch.ldexp(torch.ones_like(largest), -exponent)
+
+
+def safe_scale(largest: Tensor) -> Tensor:
+    """Powers of two for values that are to be squared and divided by their length.
+
+    Args:
+        largest: Magnitudes of any shape, at least 0, in fp32 or fp64.
+
+    Returns:
+        Tensor: 1 for those of :data:`SAFE_MAGNITUDES`, :func:`reciprocal_power_of_two` of all others.
+
+    Example:
+        >>> safe_scale(torch.tensor([0.75, 6., 2.**20])).tolist()
+        [1.0, 1.0, 4.76837158203125e-07]
+    """
+    smallest, greatest = SAFE_MAGNITUDES
+    unsafe = (largest < smallest) | (largest > greatest)
+    return torch.where(unsafe, reciprocal_power_of_two(largest), 1)
 
 
 def largest_magnitude(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:

@@ -1,5 +1,6 @@
 """The dense unit embeddings of a batch of images, kept at the decoder's resolution."""
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,11 +19,14 @@ from mmvice.ops import (
     largest_magnitude,
     linear_matrix,
     quadratic_matrix,
-    reciprocal_power_of_two,
     region_sums,
+    safe_scale,
+    squared_lengths,
     unit_vectors,
 )
 from mmvice.utils.device import to_device
+
+_ID_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 class EmbeddingMap:
@@ -33,9 +37,13 @@ class EmbeddingMap:
     them are computed exactly from the low-resolution features; the work per pixel does not depend on D. All of it is
     differentiable and done in fp32 (fp64 for fp64 features), under autocast too.
 
-    Features may have any magnitude: those of a map are first scaled by a power of two, which rounds nothing. Where
-    :math:`|u_j|` is under 1e-12 of the largest value of its map, a pixel has no direction: its embedding and the
-    gradient from there are zero.
+    Features may have any magnitude: where the largest value of a map is not in 2^-10..2^16, the map is first scaled by
+    a power of two, which rounds nothing. Where :math:`|u_j|` is then under 1e-12, a pixel has no direction: its
+    embedding and the gradient from there are zero. One value that is not finite makes norms, and with them all else,
+    NaN in the whole of its map, not only around it.
+
+    Norms are computed once and kept. So the features must not be changed in place afterwards, and after a backward pass
+    through one of the results the next one needs a new map of the same features, or ``retain_graph=True`` before.
 
     Args:
         features (Tensor): Decoder output (B, D, h, w), of any floating dtype.
@@ -56,7 +64,7 @@ class EmbeddingMap:
             raise TypeError(f'features must be a floating point tensor, got {_describe(features)}')
         if features.ndim != 4 or 0 in features.shape[1:]:
             raise ValueError(f'features must be (B, D, h, w) with D, h, w >= 1, got shape {tuple(features.shape)}')
-        size = tuple(int(s) for s in size)
+        size = _read_integers(size, 'size', '(H, W), two ints')
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f'size must be (H, W) with H, W >= 1, got {size}')
         self.features = features
@@ -101,16 +109,21 @@ class EmbeddingMap:
             Tensor: (sum(num_regions), D), map after map; zeros for a region without pixels.
 
         Raises:
+            TypeError: If ``regions`` is no tensor of ids, or ``num_regions`` no sequence of ints.
             ValueError: If shapes or ids do not fit.
         """
-        num_regions = [int(n) for n in num_regions]
-        if tuple(regions.shape) != (len(self), *self.size) or regions.is_floating_point():
+        if not isinstance(regions, Tensor) or regions.dtype not in _ID_DTYPES:
+            raise TypeError(
+                f'regions must be a tensor of ids, int64, int32, int16, int8 or uint8, got {_describe(regions)}'
+            )
+        if tuple(regions.shape) != (len(self), *self.size):
             raise ValueError(
-                f'regions must be an integer tensor of shape {(len(self), *self.size)} (batch and size of this map), '
+                f'regions must have shape {(len(self), *self.size)} (batch and size of this map), '
                 f'got {_describe(regions)}'
             )
-        if len(num_regions) != len(self):
-            raise ValueError(f'num_regions must hold one int for each of {len(self)} maps, got {len(num_regions)}')
+        num_regions = list(_read_integers(num_regions, 'num_regions', 'one int for each map'))
+        if len(num_regions) != len(self) or min(num_regions, default=0) < 0:
+            raise ValueError(f'num_regions must hold one int >= 0 for each of {len(self)} maps, got {num_regions}')
         ids = global_region_ids(regions, num_regions)
         with self._full_precision():
             weights = self._inverse_norms() if normalize_pixels else None
@@ -184,8 +197,8 @@ class EmbeddingMap:
             return first / inverse.numel(), second / inverse.numel()
 
     def _check_weight(self, weight: Tensor, bias: Tensor | None) -> None:
-        if weight.ndim != 2 or weight.shape[1] != self.embed_dims:
-            raise ValueError(f'weight must be (C, {self.embed_dims}), got shape {tuple(weight.shape)}')
+        if weight.ndim != 2 or weight.shape[1] != self.embed_dims or not len(weight):
+            raise ValueError(f'weight must be (C, {self.embed_dims}) with C >= 1, got shape {tuple(weight.shape)}')
         if bias is not None and bias.shape != weight.shape[:1]:
             raise ValueError(f'bias must be ({len(weight)},) like the rows of weight, got shape {tuple(bias.shape)}')
 
@@ -193,21 +206,11 @@ class EmbeddingMap:
         return inverse_lengths(self._squared_norm_map())
 
     def _squared_norm_map(self) -> Tensor:
-        """|u_j|^2 (B, H, W) of the scaled features, from the inner products of neighbours.
-
-        Where the four neighbours cancel, rounding may leave anything below ``eps * sum_k w_k^2 |f_k|^2``: that is the
-        floor, which bounds the length of a normalised vector by about 1.
-        """
+        """|u_j|^2 (B, H, W) of the scaled features."""
         wants_grad = self.features.requires_grad and torch.is_grad_enabled()
         if self._squared_norms is None or (wants_grad and not self._squared_norms.requires_grad):
             with self._full_precision():
-                gram = gram_map(self._feature_rows(of_norms=True))
-                _, _, quadratic_y, quadratic_x = self._axis_matrices()
-                squared = quadratic_y @ gram @ quadratic_x.T
-                with torch.no_grad():
-                    own = quadratic_y[:, ::2] @ gram[:, ::2, ::2] @ quadratic_x[:, ::2].T
-                    floor = own * (4 * torch.finfo(own.dtype).eps)
-                self._squared_norms = torch.maximum(squared, floor)
+                self._squared_norms = squared_lengths(gram_map(self._feature_rows(of_norms=True)), self.size)
         return self._squared_norms
 
     def _axis_matrices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -231,14 +234,17 @@ class EmbeddingMap:
         return self._rows[of_norms]
 
     def _scaled_features(self) -> Tensor:
-        """Features (B, D, h, w) in fp32 or fp64, those of a map 1 at most: the unit embeddings are the same."""
-        return self._precise(self.features) * self._map_scale()
+        """Features (B, D, h, w) in fp32 or fp64, of a magnitude that can be squared; unit embeddings stay."""
+        features, scale = self._precise(self.features), self._map_scale()
+        if scale.device.type == 'cpu' and bool((scale == 1).all()):  # a GPU would be waited for
+            return features
+        return features * scale
 
     def _map_scale(self) -> Tensor:
-        """The power of two (B, 1, 1, 1) that scales the features of each map."""
+        """The power of two (B, 1, 1, 1) that scales the features of each map; 1 for usual ones."""
         if self._scale is None:
             largest = largest_magnitude(self.features, (1, 2, 3))
-            self._scale = reciprocal_power_of_two(self._precise(largest))
+            self._scale = safe_scale(self._precise(largest))
         return self._scale
 
     @property
@@ -271,6 +277,13 @@ class _TwoUses(torch.autograd.Function):
 def _repeat_index(counts: Sequence[int], like: Tensor) -> Tensor:
     """0 ``counts[0]`` times, then 1 ``counts[1]`` times, and so on."""
     return to_device(torch.from_numpy(np.repeat(np.arange(len(counts)), counts)), like.device)
+
+
+def _read_integers(values: Sequence[int], name: str, wanted: str) -> tuple[int, ...]:
+    try:
+        return tuple(operator.index(value) for value in values)
+    except TypeError:
+        raise TypeError(f'{name} must be {wanted}, got {values!r}') from None
 
 
 def _describe(value: object) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mmvice.ops import bilinear_argmax
 from mmvice.ops.argmax import _by_parts
+from mmvice.structures import EmbeddingMap
 
 SIZES = st.tuples(st.integers(1, 30), st.integers(1, 7), st.integers(1, 90), st.integers(1, 23))
 
@@ -17,6 +18,11 @@ def enlarged_scores(features, weight, bias, size):
     upsampled = F.interpolate(features, size, mode='bilinear', align_corners=False)
     scores = torch.einsum('cd,bdhw->bchw', weight, upsampled)
     return scores if bias is None else scores + bias[:, None, None] * upsampled.norm(dim=1, keepdim=True)
+
+
+def unit_scores(features, weight, bias, size):
+    """Scores (B, C, H, W) of the unit embeddings, where a vector under 1e-12 has no direction."""
+    return EmbeddingMap(features, size).project(weight, bias)
 
 
 def make_case(size, count, smooth, bias, dtype=torch.float64, seed=0):
@@ -76,6 +82,34 @@ def test_vectors_that_cancel_between_pixels():
     for middle in (0.5, 1.5):
         case = features, weight, torch.tensor([0.0, 0.0, middle], dtype=torch.float64), (3, 400)
         assert torch.equal(bilinear_argmax(*case), enlarged_scores(*case).argmax(1))
+
+
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize('size', [(33, 45), (6, 5), (3, 2)])
+def test_without_a_direction_the_bias_decides(size, bias):
+    """Zero vectors among others, beside each other too, and vectors that cancel exactly."""
+    features, weight, biases, _ = make_case((5, 6, *size), 40, False, bias)
+    features[0, :, 1:4, 2:5] = 0
+    features[1, :, 2, 3] = -features[1, :, 2, 2]
+    features[1, :, 3, 3] = features[1, :, 2, 2] * 1e-14
+    case = features, weight, biases, size
+    expected = unit_scores(*case).argmax(1)
+    for function in (bilinear_argmax, _by_parts):
+        assert torch.equal(function(*case), expected)
+    nothing = torch.zeros_like(features)
+    winner = int(biases.argmax()) if bias else 0
+    assert (bilinear_argmax(nothing, weight, biases, size) == winner).all()
+    assert (_by_parts(nothing, weight, biases, size) == winner).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=SIZES, count=st.integers(1, 60), zeros=st.integers(0, 3), seed=st.integers(0, 1000))
+def test_it_is_the_argmax_of_the_scores_of_unit_vectors(size, count, zeros, seed):
+    features, weight, bias, size = make_case(size, count, False, True, seed=seed)
+    features *= (torch.randint(4, (2, 1, *features.shape[2:])) >= zeros).double()
+    expected = unit_scores(features, weight, bias, size).argmax(1)
+    assert torch.equal(bilinear_argmax(features, weight, bias, size), expected)
+    assert torch.equal(_by_parts(features, weight, bias, size), expected)
 
 
 @pytest.mark.parametrize('value', [torch.nan, torch.inf])

@@ -29,6 +29,8 @@ def test_region_sums_are_those_of_the_upsampled_map(shape, size, num_ids, dtype,
     rows = torch.randn(shape, dtype=dtype, generator=generator)
     weights = torch.randn((shape[0], *size), dtype=dtype, generator=generator) if weighted else None
     ids = torch.randint(-1, num_ids, (shape[0], *size), generator=generator)
+    home = torch.randint(shape[0], (num_ids + 1,), generator=generator)  # an id occurs in one map only
+    ids = torch.where(home[ids] == torch.arange(shape[0])[:, None, None], ids, -1)
     sums = region_sums(rows, weights, ids, num_ids, mean, count_entries)
     assert sums.dtype == dtype and sums.shape == (num_ids, shape[3])
 

@@ -153,18 +153,129 @@ def test_gradients_are_kept_after_a_look_without_gradients():
     torch.testing.assert_close(*grads)
 
 
+@pytest.mark.parametrize('layout', ['channels_last', 'transposed', 'sliced', 'expanded'])
+def test_any_memory_layout_gives_the_same(layout):
+    features = torch.randn(2, 5, 4, 6, dtype=torch.float64)
+    other = dict(
+        channels_last=lambda: features.contiguous(memory_format=torch.channels_last),
+        transposed=lambda: features.transpose(2, 3).contiguous().transpose(2, 3),
+        sliced=lambda: torch.cat([features, features], 1)[:, :5],
+        expanded=lambda: features[:, :, :1].expand(-1, -1, 4, -1),
+    )[layout]()
+    assert layout == 'sliced' or not other.is_contiguous()
+    plain = other.contiguous()
+    regions, upstream = torch.randint(-1, 4, (2, 17, 23)), torch.randn(8, 5, dtype=torch.float64)
+    results = []
+    for value in (plain, other):
+        value = value.detach().requires_grad_()
+        e = EmbeddingMap(value, (17, 23))
+        means = e.region_means(regions, [4, 4])
+        gradient = torch.autograd.grad((means * upstream).sum(), value)[0]
+        results.append((means, gradient, e.argmax(upstream), e.dense(), e.sample(*torch.tensor([[1], [16], [22]]))))
+    for a, b in zip(*results):
+        torch.testing.assert_close(b, a)
+
+
+def test_all_of_one_map_together_has_the_gradient_of_the_materialised_form():
+    e = make_map((4, 6, 17, 23))
+    regions = torch.randint(-1, 4, (2, 17, 23))
+    weight = torch.randn(3, 5, dtype=torch.float64)
+    pixels = torch.tensor([[0, 1, 1], [0, 16, 5], [22, 3, 4]])
+    dense = e.dense()
+    upsampled = F.interpolate(e.features, e.size, mode='bilinear', align_corners=False)
+    rows = dense.permute(0, 2, 3, 1).reshape(-1, 5)
+    implicit = (
+        e.region_means(regions, [4, 4]),
+        e.project(weight),
+        e.sample(*pixels),
+        e.norms(),
+        *e.moments(),
+        e.region_means(regions, [4, 4], normalize_pixels=False),
+    )
+    explicit = (
+        materialised_means(dense, regions, [4, 4]),
+        torch.einsum('cd,bdhw->bchw', weight, dense),
+        dense[pixels[0], :, pixels[1], pixels[2]],
+        upsampled.norm(dim=1),
+        rows.mean(0),
+        rows.T @ rows / len(rows),
+        materialised_means(upsampled, regions, [4, 4]),
+    )
+    upstream = [torch.randn_like(value) for value in implicit]
+    torch.testing.assert_close(
+        torch.autograd.grad(implicit, e.features, upstream), torch.autograd.grad(explicit, e.features, upstream)
+    )
+
+
+def test_backward_may_be_repeated_where_the_graph_is_retained():
+    e = make_map((4, 6, 17, 23))
+    regions = torch.randint(-1, 4, (2, 17, 23))
+    total = e.region_means(regions, [4, 4]).square().sum() + e.project(torch.eye(5).double())[:, 0].sum()
+    first, second = (torch.autograd.grad(total, e.features, retain_graph=True)[0] for _ in range(2))
+    again = torch.autograd.grad(e.region_means(regions, [4, 4]).square().sum(), e.features, retain_graph=True)[0]
+    fresh = EmbeddingMap(e.features, e.size).region_means(regions, [4, 4]).square().sum()
+    assert torch.equal(first, second)
+    torch.testing.assert_close(again, torch.autograd.grad(fresh, e.features)[0])
+
+
+def test_threads_give_what_one_gives():
+    features, regions = torch.randn(5, 8, 9, 7), torch.randint(-1, 6, (5, 33, 29))
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2, 7):
+            torch.set_num_threads(count)
+            value = features.clone().requires_grad_()
+            e = EmbeddingMap(value, (33, 29))
+            means = e.region_means(regions, [6] * 5)
+            results.append((means, torch.autograd.grad(means.square().sum(), value)[0], e.norms()))
+    finally:
+        torch.set_num_threads(threads)
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0])
+
+
+@pytest.mark.parametrize('regions', ['numpy', torch.uint16, torch.float32, torch.bool])
+def test_regions_that_are_no_tensor_of_ids_are_named(regions):
+    e = make_map((2, 2, 4, 4))
+    zeros = torch.zeros(2, 4, 4)
+    value = zeros.numpy() if regions == 'numpy' else zeros.to(regions)
+    with pytest.raises(TypeError, match=r'regions must be a tensor of ids, int64.*got (a torch|ndarray)'):
+        e.region_means(value, [1, 1])
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_ids_of_any_width_give_the_same(dtype):
+    e = make_map((2, 2, 4, 4))
+    regions = torch.randint(0, 3, (2, 4, 4))
+    assert torch.equal(e.region_means(regions.to(dtype), [3, 3]), e.region_means(regions, [3, 3]))
+
+
 def test_bad_input_is_named():
     e = make_map((2, 2, 4, 4))
     regions = torch.zeros(2, 4, 4, dtype=torch.long)
+    for count in (3, [1.5, 1], None):
+        with pytest.raises(TypeError, match='num_regions must be one int for each map, got'):
+            e.region_means(regions, count)
+    with pytest.raises(ValueError, match=r'int >= 0 for each of 2 maps, got \[1, -1\]'):
+        e.region_means(regions, [1, -1])
+    for size in (24, (4.5, 4), 'ab'):
+        with pytest.raises(TypeError, match=r'size must be \(H, W\), two ints, got'):
+            EmbeddingMap(e.features, size)
+    for size in ((4,), (4, 0), (4, 4, 4)):
+        with pytest.raises(ValueError, match=r'size must be \(H, W\) with H, W >= 1, got'):
+            EmbeddingMap(e.features, size)
     with pytest.raises(ValueError, match=r'regions\[1\] holds id 0, but num_regions\[1\] is 0'):
         e.region_means(regions, [1, 0])
     with pytest.raises(ValueError, match='shape'):
         e.region_means(regions[:, :3], [1, 1])
-    with pytest.raises(ValueError, match='one int for each of 2 maps'):
+    with pytest.raises(ValueError, match='one int >= 0 for each of 2 maps'):
         e.region_means(regions, [1])
     for method in (e.project, e.argmax):
         with pytest.raises(ValueError, match=r'weight must be \(C, 5\)'):
             method(torch.zeros(3, 4))
+        with pytest.raises(ValueError, match='C >= 1'):
+            method(torch.zeros(0, 5))
         with pytest.raises(ValueError, match=r'bias must be \(3,\)'):
             method(torch.zeros(3, 5), torch.zeros(4))
     with pytest.raises(TypeError, match='floating'):

@@ -130,7 +130,8 @@ class ClusterProbeHead(BaseModule):
             RuntimeError: If the head has not been fitted.
         """
         self._check_fitted()
-        return self.cluster_classes[self.assign(embeddings)]
+        clusters = self.assign(embeddings)
+        return self.cluster_classes.index_select(0, clusters.flatten()).view_as(clusters)
 
     def count(self, clusters: Tensor, labels: Tensor) -> Tensor:
         """Count how often a cluster and a class meet.
