@@ -1,6 +1,6 @@
 """Lines a and b: mean embeddings of regions, forward and backward, without and with the full-resolution map."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -146,18 +146,29 @@ def _cost_over_dims(settings: Settings, views: int, side: int) -> Iterator[Row]:
             details=dict(**details, peak_over_features=extra / features),
             note=f'rest {write_seconds(max(rests[dims], 0))}, memory {extra / features:.1f}x that of the features',
         )
+    yield growth(rests, lambda: profile_text(profiles[max(rests)]))
+
+
+def growth(rests: Mapping[int, float], profile: Callable[[], str]) -> Row:
+    """How much what is not the low-resolution products grows with D; not judged where noise is larger than it is.
+
+    Args:
+        rests: Seconds by D.
+        profile: Of the largest D.
+    """
     small, large = min(rests), max(rests)
     if min(rests[small], rests[large]) <= 0:
-        yield Row('a', 'time beyond the low-resolution products', note='not judged: it is lost in the noise, run again')
-        return
-    yield Row(
+        return Row(
+            'a', 'time beyond the low-resolution products', note='not judged: it is lost in the noise, run again'
+        )
+    return Row(
         'a',
         f'time beyond the low-resolution products, D={large} over D={small}',
-        write_seconds(max(rests[small], 0)),
-        write_seconds(max(rests[large], 0)),
+        write_seconds(rests[small]),
+        write_seconds(rests[large]),
         ratio=rests[large] / rests[small],
         target=at_most(1.5),
-        profile=lambda: profile_text(profiles[large]),
+        profile=profile,
     )
 
 

@@ -61,5 +61,5 @@ def _quality(settings: Settings, name: str, other: Callable[..., np.ndarray], ju
             ratio=ours - theirs,
             target=target,
             details=dict(images=len(images), library=name, superpixels=dict(plain=count[0], ours=count[1])),
-            profile=lambda: f'superpixels an image: {name} {count[0]:.0f}, ours {count[1]:.0f}',
+            note=f'{count[0]:.0f} and {count[1]:.0f} superpixels an image',
         )

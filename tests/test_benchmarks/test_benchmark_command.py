@@ -17,9 +17,11 @@ from benchmarks.harness import (
     interleave,
     peak_extra_bytes,
     python_profile_text,
+    require_close,
     write_seconds,
 )
 from benchmarks.lines import LINES
+from benchmarks.lines.region_means import growth
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,23 @@ def test_a_target_is_met_or_missed():
     assert Row('a', '', ratio=1.2, target=at_most(1.1)).verdict(True) == 'not judged'
     assert Row('a', '', ratio=1.2).verdict(False) == Row('a', '', target=at_most(1)).verdict(False) == ''
     assert str(at_least(10)) == '>= 10 x' and str(at_most(1.1, '')) == '<= 1.1'
+
+
+def test_growth_that_is_lost_in_the_noise_is_not_judged():
+    row = growth({32: 0.1, 128: -0.2, 1024: 0.16}, lambda: '')
+    assert row.ratio == pytest.approx(1.6) and row.verdict(False) == 'MISSED'
+    for rests in ({32: 0.1, 1024: -0.01}, {32: 0.0, 1024: 0.1}):
+        row = growth(rests, lambda: '')
+        assert row.ratio is None and row.verdict(False) == '' and 'not judged' in row.note
+
+
+def test_sides_of_another_shape_are_not_close():
+    with pytest.raises(AssertionError, match=r'means: shapes \(3,\) and \(3, 1\) differ'):
+        require_close(torch.ones(3), torch.ones(3, 1), 'means')
+    with pytest.raises(AssertionError, match='means: the two sides differ by 1, and the largest value is 1'):
+        require_close(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 1.0]), 'means')
+    with pytest.raises(AssertionError, match='differ by nan'):
+        require_close(torch.tensor([torch.nan]), torch.tensor([1.0]), 'means')
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ class LoadSuperpixels(BaseTransform):
         if not os.path.isfile(path):
             raise FileNotFoundError(
                 f'{type(self).__name__}: no file {printable(path)} with the superpixels of {printable(img_path)}; '
-                f'python tools/dataset_converters/superpixels.py CONFIG {self.folder} makes those that are missing, '
+                f'for regions of your own, check folder={self.folder!r}, img_root={self.img_root!r} and '
+                f'filename={self.filename!r}; SLIC or grid superpixels are written by '
+                f'python tools/dataset_converters/superpixels.py CONFIG {self.folder}, '
                 'with CONFIG the one that computes them'
             )
         try:
