@@ -268,6 +268,16 @@ def test_mistyped_names_of_settings(refused, probe, weights, name):
     assert "'test_dataloder' is no setting" in message and "is 'test_dataloader' meant?" in message
 
 
+def test_learning_rates_of_parameters_that_are_not_there(tool, pretrain, tmp_path):
+    """No error, since configs of OpenMMLab share such keys, but said."""
+    keys = 'optim_wrapper.paramwise_cfg.custom_keys'
+    options = [f'{keys}.backone.lr_mult=0.1', f'{keys}.head.lr_mult=0.1']
+    tool('train', pretrain, '--work-dir', 'run', '--cfg-options', *options)
+    [log] = (tmp_path / 'run').glob('*/*.log')
+    assert f"{keys}: 'backone' is part of no parameter's name" in log.read_text()
+    assert "'head' is part of no" not in log.read_text()
+
+
 def test_steps_in_the_wrong_order_are_told_by_a_worker_too(refused, pretrain, tmp_path):
     changed = tmp_path / 'changed.py'
     steps = Config.fromfile(pretrain).train_dataloader.dataset.pipeline
