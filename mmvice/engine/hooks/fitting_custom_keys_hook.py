@@ -17,9 +17,9 @@ _EXAMPLES = 3
 class FittingCustomKeysHook(Hook):
     """Warns of ``optim_wrapper.paramwise_cfg.custom_keys`` that no parameter has in its name.
 
-    MMEngine's constructors of optimizers pass over such a key in silence: with ``backone=dict(lr_mult=0.1)`` the backbone
-    learns at full speed. It is no error, as configs of OpenMMLab share keys among models some of which lack the
-    parameter (``absolute_pos_embed`` of a Swin Transformer).
+    MMEngine's constructors of optimizers pass over such a key in silence: with ``backone=dict(lr_mult=0.1)`` the
+    backbone learns at full speed. It is no error, as configs of OpenMMLab share keys among models some of which lack
+    the parameter (``absolute_pos_embed`` of a Swin Transformer).
     """
 
     def before_train(self, runner: Runner) -> None:
