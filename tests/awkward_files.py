@@ -127,7 +127,7 @@ def _half(content: bytes) -> bytes:
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files by their names."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write files by their names, which may have folders in them."""
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)

@@ -12,6 +12,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
 from mmvice.apis import build_runner
+from mmvice.apis.setting_names import check_setting_names
 from mmvice.registry import DATASETS, MODELS
 from mmvice.structures import EmbeddingMap
 
@@ -105,6 +106,13 @@ SMALL = dict(
 )
 
 
+def read(path):
+    """A config, with every name in it a setting or plainly none."""
+    cfg = Config.fromfile(path)
+    check_setting_names(cfg)
+    return cfg
+
+
 def shrink(cfg, data, work_dir):
     """One step on two samples, in this process."""
     cfg.work_dir = str(work_dir)
@@ -153,7 +161,7 @@ def thin(model):
 
 @pytest.mark.parametrize('path', PRETRAIN, ids=name)
 def test_pretraining(path, data, tmp_path):
-    cfg = shrink(Config.fromfile(path), data, tmp_path)
+    cfg = shrink(read(path), data, tmp_path)
     thin(cfg.model)
     runner = build_runner(cfg)
     before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
@@ -181,7 +189,7 @@ def source_of(embedder_checkpoint):
 
 @pytest.mark.parametrize('path', PROBES, ids=name)
 def test_probes(path, data, tmp_path):
-    cfg = shrink(Config.fromfile(path), data, tmp_path)
+    cfg = shrink(read(path), data, tmp_path)
     head = cfg.model.decode_head
     if head.type == 'ClusterProbeHead':
         head.update(num_clusters=5)
@@ -212,7 +220,7 @@ def test_probes(path, data, tmp_path):
 @pytest.mark.parametrize('path', FINETUNE, ids=name)
 def test_finetuning(path, data, tmp_path):
     """With a learning rate of 0, so that the weights that it starts from are there to be compared afterwards."""
-    cfg = shrink(Config.fromfile(path), data, tmp_path)
+    cfg = shrink(read(path), data, tmp_path)
     cfg.model.data_preprocessor.size = (64, 64)
     cfg.optim_wrapper.optimizer.lr = 0.0
     from_vice = path.stem.startswith('vice_')

@@ -1,36 +1,31 @@
 """A checkpoint with code in it is refused wherever one is read, and its code is not run."""
 
-import os
+import json
 import pickle
 import runpy
-import tarfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import torch
+from hostile_files import Payload, archived, legacy, pickled, zipped
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_local
+from mmengine.utils.dl_utils import load_url
 from PIL import Image
 
 from mmvice.apis import build_runner, init_model
+from mmvice.utils.weight_formats import read_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 VICE = ROOT / 'configs/vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
 PROBE = ROOT / 'configs/linear_probe/vice_r18-w32_light-fpn_linear-64-200_synthetic-96x128.py'
-
-
-class Payload:
-    """Makes a folder when unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
 
 
 @pytest.fixture
@@ -42,20 +37,9 @@ def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
     schemes = {**CheckpointLoader._schemes, '': load_from_local}
     monkeypatch.setattr(CheckpointLoader, '_schemes', schemes)
+    monkeypatch.setattr('mmengine.runner.checkpoint.load_url', load_url)
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / 'image.png')
     return tmp_path
-
-
-def zipped(content: dict, file: Path) -> None:
-    torch.save(content, file)
-
-
-def legacy(content: dict, file: Path) -> None:
-    torch.save(content, file, _use_new_zipfile_serialization=False)
-
-
-def pickled(content: dict, file: Path) -> None:
-    file.write_bytes(pickle.dumps(content))
 
 
 def tool(name: str, *arguments: object) -> None:
@@ -187,10 +171,102 @@ def test_code_is_refused_and_not_run(here, path: Callable, form: Callable, capsy
     assert not (here / 'out.pth').exists()
 
 
-def test_the_payload_does_run_where_nothing_guards(here):
-    """Were it harmless, the test above could not fail."""
-    zipped(dict(extra=Payload(here / 'made')), here / 'evil.pth')
-    torch.load(here / 'evil.pth', weights_only=False)
+def resume_a_url(url: str, here: Path) -> None:
+    (here / 'run').mkdir()
+    (here / 'run/last_checkpoint').write_text(url)
+    tool('train', VICE, '--work-dir', 'run', '--resume', *options())
+
+
+def embedder_of_a_folder_with_a_url(url: str, here: Path) -> None:
+    (here / 'vice').mkdir()
+    (here / 'vice/last_checkpoint').write_text(url)
+    tool('train', PROBE, '--work-dir', 'run', *options('model.embedder_checkpoint=vice'))
+
+
+def name_of_torchvision(url: str, here: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.runner.checkpoint.get_torchvision_models', lambda: {'resnet18': url})
+        pretrained('torchvision://resnet18', here)
+
+
+def name_of_openmmlab(url: str, here: Path) -> None:
+    (here / 'home').mkdir()
+    (here / 'home/open_mmlab.json').write_text(json.dumps({'mine': url}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MMENGINE_HOME', str(here / 'home'))
+        backbone_of_a_runner('open-mmlab://mine', here)
+
+
+OF_FILES = (resume, embedder_of_a_folder, initial_weights_hook, inference, embeddings, compare, benchmark)
+OF_URLS = (resume_a_url, embedder_of_a_folder_with_a_url, name_of_torchvision, name_of_openmmlab)
+DOWNLOADS = (*(path for path in PATHS if path not in OF_FILES), *OF_URLS)
+
+
+@pytest.fixture
+def address(here, monkeypatch) -> Iterator[str]:
+    """Of a server on this machine that offers what lies in the folder ``served``."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    (here / 'served').mkdir()
+    monkeypatch.setenv('TORCH_HOME', str(here / 'cache'))
+    for name in ('no_proxy', 'NO_PROXY'):
+        monkeypatch.setenv(name, '127.0.0.1')
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=here / 'served')) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    'path, form',
+    [*((path, zipped) for path in DOWNLOADS), *((pretrained, form) for form in (legacy, pickled, archived))],
+    ids=lambda part: part.__name__,
+)
+def test_code_in_a_download_is_refused_and_not_run(here, address, path: Callable, form: Callable, capsys):
+    weights = {'backbone.conv1.weight': torch.zeros(64, 3, 7, 7)}
+    content = dict(state_dict=weights, meta=dict(epoch=0, iter=3), extra=Payload(here / 'made'))
+    form(content, here / 'served/evil.pth')
+    with pytest.raises((pickle.UnpicklingError, SystemExit)) as stop:
+        path(f'{address}/evil.pth', here)
+    assert not (here / 'made').exists(), 'the payload ran'
+    assert (here / 'cache/hub/checkpoints/evil.pth').is_file(), 'it was not downloaded'
+    message = str(stop.value)
+    assert ('cannot be read as a checkpoint' if form is pickled else 'evil.pth was not loaded: ') in message
+    assert 'weights_only' not in message, "advice to use torch's unsafe loader"
+    assert not (here / 'out.pth').exists()
+
+
+def test_weights_are_downloaded_once(here, address):
+    state = torch.nn.Linear(2, 3).state_dict(prefix='backbone.')
+    torch.save(dict(state_dict=state), here / 'served/good.pth')
+    for _ in range(2):
+        weights = read_weights(f'{address}/good.pth').weights
+        assert weights.keys() == state.keys() and all(torch.equal(weights[name], state[name]) for name in state)
+        (here / 'served/good.pth').unlink(missing_ok=True)
+
+
+def test_what_cannot_be_downloaded_is_told(here, address):
+    with pytest.raises(ConnectionError, match=rf'^{address}/gone\.pth could not be downloaded \(HTTP Error 404'):
+        read_weights(f'{address}/gone.pth')
+    with pytest.raises(ValueError, match=f'^{address}/ names no file to download'):
+        read_weights(f'{address}/')
+    torch.save(dict(state_dict={'weight': torch.zeros(999)}), here / 'served/cut.pth')
+    (here / 'served/cut.pth').write_bytes((here / 'served/cut.pth').read_bytes()[:-99])
+    message = rf'cut\.pth cannot be read as a checkpoint.*; it is from {address}/cut\.pth: remove it to have it'
+    with pytest.raises(pickle.UnpicklingError, match=message):
+        read_weights(f'{address}/cut.pth')
+
+
+def test_the_payload_does_run_where_nothing_guards(here, address):
+    """Were it harmless, the tests above could not fail."""
+    zipped(dict(extra=Payload(here / 'made')), here / 'served/evil.pth')
+    torch.load(here / 'served/evil.pth', weights_only=False)
+    assert (here / 'made').is_dir()
+    (here / 'made').rmdir()
+    CheckpointLoader.load_checkpoint(f'{address}/evil.pth')
     assert (here / 'made').is_dir()
 
 
@@ -202,11 +278,7 @@ def test_a_program_is_refused(here):
 
 
 def test_a_tar_archive_is_refused(here):
-    """PyTorch's safe loader unpickled what is in these before version 2.6."""
-    (here / 'pickle').write_bytes(pickle.dumps(Payload(here / 'made')))
-    with tarfile.open(here / 'old.pth', 'w') as archive:
-        for name in ('pickle', 'pickle'):
-            archive.add(here / name, name)
+    archived(dict(extra=Payload(here / 'made')), here / 'old.pth')
     with pytest.raises(pickle.UnpicklingError, match=r'old\.pth was not loaded: it has the format of PyTorch 0\.1'):
         init_model(VICE, here / 'old.pth')
     assert not (here / 'made').exists()

@@ -8,14 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from torch.distributed.elastic.multiprocessing.errors import record  # which process failed first, and how
-
 from mmvice.apis import (
     add_common_arguments,
     build_runner,
     checkpoint_location,
     load_config,
     print_metrics,
+    record_errors,
     require_fitting_weights,
     require_test,
     run_tool,
@@ -59,4 +58,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    run_tool(record(main))
+    run_tool(record_errors(main))

@@ -8,13 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from torch.distributed.elastic.multiprocessing.errors import record  # which process failed first, and how
-
 from mmvice.apis import (
     add_common_arguments,
     build_runner,
     full_disk_explained,
     load_config,
+    record_errors,
     require_train,
     run_tool,
     use_auto_scale_lr,
@@ -55,4 +54,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    run_tool(record(main))
+    run_tool(record_errors(main))

@@ -21,4 +21,5 @@ default_hooks = dict(
     fitting_weights=dict(type='FittingWeightsHook'),
     fitting_classes=dict(type='FittingClassesHook'),
     fitting_decoder=dict(type='FittingDecoderHook'),
+    fitting_custom_keys=dict(type='FittingCustomKeysHook'),
 )

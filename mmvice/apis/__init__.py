@@ -19,6 +19,7 @@ from .cli import (
     use_tta,
 )
 from .dist import prepare_cpu_processes
+from .error_file import record_errors
 from .errors import run_tool
 from .inference import embed_image, init_model
 
@@ -33,6 +34,7 @@ __all__ = [
     'load_config',
     'prepare_cpu_processes',
     'print_metrics',
+    'record_errors',
     'require_fitting_weights',
     'require_test',
     'require_train',

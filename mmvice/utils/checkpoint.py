@@ -4,9 +4,11 @@ A checkpoint is a pickle, and a pickle can call anything. MMEngine asks torch fo
 a file it unpickles the file all the same. Here a refusal stays one.
 """
 
+import errno
 import io
 import os
 import re
+import struct
 import tarfile
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -14,15 +16,22 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import mmengine.runner.checkpoint
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from .downloads import download
 from .files import write_file
 from .whole_checkpoint import DamagedCheckpointError, latest_checkpoint
 
+# What torch's loader raises for files that are cut off or overwritten, beside RuntimeError and OSError
+_OF_DAMAGED_FILES = (
+    *(UnpicklingError, EOFError, struct.error, ValueError, TypeError, LookupError, AttributeError, AssertionError),
+    OverflowError,
+)
 STATISTICS = ('min', 'max', 'mean', 'current')
 
 
@@ -82,26 +91,35 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     try:
         return torch.load(file, map_location=map_location, weights_only=True)
-    except (UnpicklingError, EOFError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if 'TorchScript' in reason:
-            raise UnpicklingError(
-                f'{file} was not loaded: it is a TorchScript program, where weights are expected; save the state_dict '
-                'of the module alone and load that.'
-            ) from error
-        if isinstance(error, RuntimeError) and 'PytorchStreamReader' not in reason:
+    except (*_OF_DAMAGED_FILES, OSError, RuntimeError) as error:
+        explained = _explained(error, file)
+        if explained is None:
             raise
-        refused = re.search(r'GLOBAL (\S+)', str(error))
-        if refused is None:
-            # what torch says first is that its unsafe loader will likely succeed
-            detail = re.search(r'WeightsUnpickler error: *(.+)', str(error))
-            raise DamagedCheckpointError(
-                f'{file} cannot be read as a checkpoint, is it complete? {detail[1] if detail else reason}'
-            ) from error
-        raise UnpicklingError(
+        raise explained from error
+
+
+def _explained(error: Exception, file: Path) -> UnpicklingError | None:
+    """What an error of the safe loader means; None if it does not come from what is in the file."""
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    if 'TorchScript' in reason:
+        return UnpicklingError(
+            f'{file} was not loaded: it is a TorchScript program, where weights are expected; save the state_dict of '
+            'the module alone and load that.'
+        )
+    refused = re.search(r'GLOBAL (\S+)', str(error))
+    if isinstance(error, UnpicklingError) and refused is not None:
+        return UnpicklingError(
             f'{file} was not loaded: it refers to {refused.group(1)}, which no checkpoint of weights needs and which '
             'could run code. If you trust where it comes from, save its state_dict alone and load that.'
-        ) from error
+        )
+    outside = isinstance(error, OSError) and error.errno != errno.EINVAL  # which a seek to before the beginning gives
+    if outside or isinstance(error, RuntimeError) and re.search('device|memory', str(error)):
+        return None
+    # what torch says first is that its unsafe loader will likely succeed
+    detail = re.search(r'WeightsUnpickler error: *(.+)', str(error))
+    return DamagedCheckpointError(
+        f'{file} cannot be read as a checkpoint, is it complete? {detail[1] if detail else reason}'
+    )
 
 
 def _is_tar(file: Path) -> bool:
@@ -163,15 +181,26 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return load_checkpoint_file(filename, map_location=map_location)
 
 
+def load_url(url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True) -> Any:
+    """:func:`load_checkpoint_file` of what :func:`download` has fetched, as MMEngine's loaders call it."""
+    file = download(url, model_dir, progress)
+    try:
+        return load_checkpoint_file(file, map_location=map_location)
+    except DamagedCheckpointError as error:
+        raise DamagedCheckpointError(f'{error}; it is from {url}: remove it to have it downloaded again') from error
+
+
 def register_safe_checkpoint_loading() -> None:
     """Make every checkpoint that MMEngine loads in this process go through torch's safe loader.
 
-    Local files get :func:`load_checkpoint_file`. Downloaded ones keep MMEngine's loaders, for which torch's own switch
+    Local files get :func:`load_checkpoint_file`, and downloads :func:`load_url`, through which all of MMEngine's
+    loaders for URLs and names of models pass. For what is read in other ways, as from object stores, torch's own switch
     turns the safe loader on; worker processes inherit it.
     """
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    mmengine.runner.checkpoint.load_url = load_url
 
 
 def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 10) -> str:

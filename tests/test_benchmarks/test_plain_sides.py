@@ -63,6 +63,7 @@ def test_region_means_of_grids_are_ours():
 
 
 def test_a_view_of_the_authors_is_ours(tmp_path):
+    init_default_scope('mmvice')
     [file] = data.image_files(1, tmp_path)
     view_generation.check_parts(file)
 

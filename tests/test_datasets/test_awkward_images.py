@@ -1,13 +1,11 @@
 """Folders in which every kind of image file lies: what data sets make of them."""
 
-import logging
 import os
 
 import cv2
 import numpy as np
 import pytest
 from awkward_files import encode, scene, turned, unusable_images, usable_images, write_files
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from mmvice.datasets import CamVidDataset, LabeledImageDataset, SeededIndex, UnlabeledImageDataset
@@ -30,21 +28,19 @@ USABLE = {name: content for name, (content, *_) in usable_images().items()}
 UNUSABLE = {name: content for name, (content, _) in unusable_images().items()}
 
 
-@pytest.fixture
-def warnings(monkeypatch):
-    """The warnings that reach the current logger."""
-    messages = []
-
-    def log(level, message, *args, **kwargs):
-        if level == logging.WARNING:
-            messages.append(message)
-
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'log', log)
-    return messages
-
-
 def basename(item):
     return os.path.basename(item['data_samples'].img_path)
+
+
+def test_usable_images_of_every_kind_come_out_as_they_are_shown(tmp_path, warnings):
+    write_files(tmp_path, USABLE | {'deep/er/TURNED.JPG': USABLE['turned.jpg']})
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    items = {os.path.basename(item['img_path']): item['img'] for item in map(dataset.__getitem__, range(len(dataset)))}
+    assert len(items) == len(USABLE) + 1 and not warnings
+    assert np.array_equal(items.pop('TURNED.JPG'), items['turned.jpg'])
+    for name, (_, shown, error) in usable_images().items():
+        assert items[name].dtype == np.uint8 and items[name].shape == shown.shape
+        assert np.abs(items[name].astype(int) - shown).mean() <= error, name
 
 
 def test_usable_images_of_every_kind_make_views(tmp_path, warnings):
@@ -58,7 +54,7 @@ def test_usable_images_of_every_kind_make_views(tmp_path, warnings):
 
 def test_unusable_images_are_passed_over_each_with_one_warning_that_counts(tmp_path, warnings):
     write_files(tmp_path, UNUSABLE | {'good.png': USABLE['deep.png'], 'pixel.png': encode(scene(1, 1), 'PNG')})
-    write_files(tmp_path, {'line.png': encode(scene(1, 900), 'PNG'), 'gone.png': b''})
+    write_files(tmp_path, {'narrow.png': encode(scene(400, 31), 'PNG'), 'gone.png': b''})
     dataset = UnlabeledImageDataset(str(tmp_path), pipeline=VIEWS)
     (tmp_path / 'gone.png').unlink()
     total = len(UNUSABLE) + 4
@@ -72,6 +68,7 @@ def test_unusable_images_are_passed_over_each_with_one_warning_that_counts(tmp_p
     for name, (_, reason) in unusable_images().items():
         assert [message for message in warnings if f"{name}' " in message], reason
     assert sum('is too small: ' in message for message in warnings) == 2
+    assert any("narrow.png' is too small: 31x400 px, and min_size is 32" in message for message in warnings)
     assert sum("gone.png' cannot be read: No such file or directory" in message for message in warnings) == 1
 
 
@@ -204,6 +201,7 @@ def test_small_labelled_images_go_through_the_steps_of_the_configs(tmp_path, sha
         dict(type='RandomFlip', prob=0.5),
         dict(type='PhotoMetricDistortion'),
     ]
+    assert build(tmp_path, ann_file='names.txt')[0]['data_samples'].gt_sem_seg.data.shape == (1, *shape)
     item = build(tmp_path, [*LOAD_BOTH[:2], *steps, LOAD_BOTH[2]], ann_file='names.txt')[0]
     assert item['inputs'].shape == (3, 32, 32) and (item['data_samples'].gt_sem_seg.data == 1).all()
 

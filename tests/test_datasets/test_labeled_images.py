@@ -1,4 +1,3 @@
-import logging
 import os
 import re
 
@@ -7,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
 from PIL import Image
@@ -164,19 +162,6 @@ def test_a_subset_of_classes_keeps_their_order(kind):
     assert list(dataset.metainfo['palette']) == [list(c) for c in kind.METAINFO['palette'][3:6]]
 
 
-@pytest.fixture
-def warnings(monkeypatch):
-    """The warnings that reach the current logger."""
-    messages = []
-
-    def log(level, message, *args, **kwargs):
-        if level == logging.WARNING:
-            messages.append(message)
-
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'log', log)
-    return messages
-
-
 def test_label_maps_of_other_kinds_are_read_as_their_ids(root):
     ids = np.array([[0, 1, 2, 255]] * 6, np.uint8).repeat(2, 1)
     palette = Image.fromarray(ids)
@@ -187,13 +172,6 @@ def test_label_maps_of_other_kinds_are_read_as_their_ids(root):
     for index, expected in enumerate((ids, ids, ids == 1)):
         labels = build(root)[index]['data_samples'].gt_sem_seg.data[0].numpy()
         np.testing.assert_array_equal(labels, expected)
-
-
-@pytest.mark.parametrize('shape', [(1, 1), (1, 9), (9, 1)])
-def test_label_maps_of_one_row_or_pixel_keep_their_shape(root, shape):
-    cv2.imwrite(str(root / 'pictures/a.jpg'), np.zeros((*shape, 3), np.uint8))
-    cv2.imwrite(str(root / 'labels/a.png'), np.ones(shape, np.uint8))
-    assert build(root)[0]['data_samples'].gt_sem_seg.data.shape == (1, *shape)
 
 
 def test_zero_can_be_the_label_that_does_not_count(root):

@@ -1,11 +1,8 @@
-import logging
 import os
 import pickle
 
-import cv2
-import numpy as np
 import pytest
-from mmengine.logging import MMLogger
+from awkward_files import encode, scene, write_files
 from mmengine.registry import DefaultScope
 
 from mmvice.datasets import CamVidDataset, SeededIndex, UnlabeledImageDataset
@@ -15,91 +12,17 @@ from mmvice.registry import DATASETS
 LOAD = [dict(type='LoadImageFromFile')]
 
 
-def write(path, shape=(40, 50, 3), dtype=np.uint8, seed=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    high = np.iinfo(dtype).max
-    image = np.random.default_rng(seed).integers(0, high, shape, dtype, endpoint=True)
-    encoded, content = cv2.imencode(path.suffix, image)
-    assert encoded
-    path.write_bytes(content.tobytes())
-    return image
+def write_images(folder, *names):
+    write_files(folder, dict.fromkeys(names, encode(scene(), 'PNG')))
 
 
 def names(dataset):
     return [os.path.basename(dataset.get_data_info(index)['img_path']) for index in range(len(dataset))]
 
 
-@pytest.fixture
-def warnings(monkeypatch):
-    """The warnings that reach the current logger."""
-    messages = []
-
-    def log(level, message, *args, **kwargs):
-        if level == logging.WARNING:
-            messages.append(message)
-
-    monkeypatch.setattr(MMLogger.get_current_instance(), 'log', log)
-    return messages
-
-
-def test_any_format_comes_out_as_three_8_bit_channels(tmp_path):
-    grey = write(tmp_path / 'grey.png', (40, 50))
-    deep = write(tmp_path / 'deep.png', (40, 50, 3), np.uint16)
-    clear = write(tmp_path / 'nested' / 'ünï 図.png', (40, 50, 4))
-    write(tmp_path / 'photo.JPG')
-    write(tmp_path / 'old.bmp')
-    write(tmp_path / 'scan.tiff', (40, 50), np.uint16)
-    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
-    items = {os.path.basename(item['img_path']): item['img'] for item in map(dataset.__getitem__, range(len(dataset)))}
-    assert len(items) == 6
-    assert all(img.dtype == np.uint8 and img.shape == (40, 50, 3) for img in items.values())
-    assert (items['grey.png'] == grey[..., None]).all()
-    assert np.abs(items['deep.png'].astype(int) - deep // 256).max() <= 1
-    assert (items['ünï 図.png'] == clear[..., :3]).all()
-
-
-def test_unusable_images_are_skipped_with_a_counted_warning_that_names_them(tmp_path, warnings):
-    write(tmp_path / 'good.png', seed=1)
-    write(tmp_path / 'tiny.png', (1, 1, 3))
-    write(tmp_path / 'narrow.png', (400, 31, 3))
-    (tmp_path / 'empty.png').touch()
-    (tmp_path / 'corrupt ü.jpg').write_bytes(b'\xff\xd8\xff not a picture' * 9)
-    content = (tmp_path / 'good.png').read_bytes()
-    (tmp_path / 'truncated.png').write_bytes(content[:40])
-    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
-    for epoch in range(3):
-        for index in range(len(dataset)):
-            item = dataset[SeededIndex(index, (0, epoch))]
-            assert os.path.basename(item['img_path']) == 'good.png'
-    assert len(warnings) == 5
-    for count, message in enumerate(warnings, 1):
-        assert f'({count} of 6 images skipped' in message
-    for name in ('tiny.png', 'narrow.png', 'empty.png', 'corrupt ü.jpg', 'truncated.png'):
-        assert sum(name in message for message in warnings) == 1
-    assert any('too small: 31x400 px, and min_size is 32' in message for message in warnings)
-
-
-def test_truncated_photograph_does_not_end_the_run(tmp_path, warnings):
-    write(tmp_path / 'good.png')
-    write(tmp_path / 'z.jpg', (200, 200, 3))
-    (tmp_path / 'z.jpg').write_bytes((tmp_path / 'z.jpg').read_bytes()[:3000])
-    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
-    assert dataset[1]['img'].dtype == np.uint8
-
-
-def test_image_that_goes_away_is_skipped(tmp_path, warnings):
-    write(tmp_path / 'a.png')
-    write(tmp_path / 'b.png')
-    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
-    (tmp_path / 'a.png').unlink()
-    assert os.path.basename(dataset[0]['img_path']) == 'b.png'
-    assert 'a.png' in warnings[0]
-
-
 def test_skipping_does_not_depend_on_what_was_skipped_before(tmp_path, warnings):
-    for number in range(4):
-        write(tmp_path / f'{number}.png')
-        (tmp_path / f'bad{number}.png').touch()
+    write_images(tmp_path, *(f'{number}.png' for number in range(4)))
+    write_files(tmp_path, {f'bad{number}.png': b'' for number in range(4)})
     fresh, used = (UnlabeledImageDataset(str(tmp_path), pipeline=LOAD) for _ in range(2))
     [used[index] for index in range(8)]
     for index in range(8):
@@ -108,8 +31,7 @@ def test_skipping_does_not_depend_on_what_was_skipped_before(tmp_path, warnings)
 
 
 def test_only_unusable_images_is_an_error(tmp_path, warnings):
-    for number in range(3):
-        (tmp_path / f'{number}.png').touch()
+    write_files(tmp_path, {f'{number}.png': b'' for number in range(3)})
     dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
     for _ in range(2):
         with pytest.raises(RuntimeError, match=r'none of the 3 images is usable; the last one: .*\.png. is empty'):
@@ -120,7 +42,7 @@ def test_only_unusable_images_is_an_error(tmp_path, warnings):
 
 
 def test_a_mistake_in_a_transform_is_not_taken_for_a_bad_image(tmp_path):
-    write(tmp_path / 'a.png')
+    write_images(tmp_path, 'a.png')
 
     def broken(results):
         raise KeyError('superpixels')
@@ -130,8 +52,7 @@ def test_a_mistake_in_a_transform_is_not_taken_for_a_bad_image(tmp_path):
 
 
 def test_folders_in_order_without_repeats_and_names_sorted(tmp_path):
-    for name in ('b/2.png', 'b/1.png', 'a/deep/0.png', 'a/3.png', 'c/ignored.png'):
-        write(tmp_path / name)
+    write_images(tmp_path, 'b/2.png', 'b/1.png', 'a/deep/0.png', 'a/3.png', 'c/ignored.png')
     both = UnlabeledImageDataset(str(tmp_path), dict(img_path=['b', 'a', str(tmp_path / 'b')]))
     assert names(both) == ['1.png', '2.png', '3.png', '0.png']
     assert names(UnlabeledImageDataset(str(tmp_path), dict(img_path='a'))) == ['3.png', '0.png']
@@ -166,8 +87,7 @@ def test_nothing_to_find_is_an_error_that_names_the_place(tmp_path):
 
 
 def test_subsets_lazy_loading_pickling_and_building(tmp_path):
-    for number in range(6):
-        write(tmp_path / f'{number}.png')
+    write_images(tmp_path, *(f'{number}.png' for number in range(6)))
     dataset = DATASETS.build(dict(type='UnlabeledImageDataset', data_root=str(tmp_path), pipeline=LOAD))
     assert dataset.metainfo['classes'] == ()
     assert names(dataset.get_subset(2)) == ['0.png', '1.png']
@@ -196,8 +116,7 @@ def test_images_that_nobody_named_are_asked_for(tmp_path):
 def test_list_files_of_all_kinds_of_lines(tmp_path, warnings):
     """Missing entries, blank lines, Windows line ends, a byte order mark, any bytes, repeats and trailing spaces."""
     odd = os.fsdecode(b'caf\xe9.png')
-    for name in ('ü 図.png', odd, 'b.png'):
-        write(tmp_path / name)
+    write_images(tmp_path, 'ü 図.png', odd, 'b.png')
     lines = ['ü 図.png', '', 'gone.png', f'{odd}  ', '   ', 'b.png', 'b.png']
     (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf' + b'\r\n'.join(map(os.fsencode, lines)))
     dataset = UnlabeledImageDataset(str(tmp_path), ann_file='list.txt', pipeline=LOAD)

@@ -2,13 +2,13 @@
 
 import copy
 import logging
-import os
 from pickle import UnpicklingError
 
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from hostile_files import Payload
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS as MMPRETRAIN
@@ -292,16 +292,6 @@ def test_a_probe_is_not_given_a_random_decoder(save):
     path = save(resnet18().state_dict())
     with pytest.raises(ValueError, match='embeddings would come from random decoder weights'):
         probe(RESNET, FPN, embedder_checkpoint=path).init_weights()
-
-
-class Payload:
-    """Makes a folder when unpickled."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
 
 
 def test_a_hostile_file_is_refused_and_not_run(tmp_path, save):

@@ -1,6 +1,5 @@
 """Weights go to stock models of MMSegmentation and back, and compute the same there."""
 
-import os
 import runpy
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import mmseg
 import pytest
 import torch
 import torchvision
+from hostile_files import Payload
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
@@ -253,16 +253,6 @@ def test_to_vice_says_what_became_of_every_weight(make, tmp_path, capsys):
     main('to_vice', tmp_path / 'imagenet.pth', tmp_path / 'new' / 'backbone.pth', '--config', made.config)
     assert '2 dropped  classifier' in capsys.readouterr().out
     assert len(state(tmp_path / 'new' / 'backbone.pth')) == 120
-
-
-class Payload:
-    """Makes a folder when unpickled."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
 
 
 def test_to_vice_refuses_what_it_cannot_account_for(make, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hostile_files import Payload
 
 from mmvice.utils import files, whole_checkpoint
 from mmvice.utils.checkpoint import load_checkpoint_file
@@ -238,12 +239,8 @@ def test_a_limit_of_the_system_ends_in_one_sentence(toy_config, tmp_path):
 
 def test_a_refused_checkpoint_is_not_passed_over(run, tool, toy_config, tmp_path):
     """One with code in it is whole: a run does not quietly go on from the one before."""
-
-    class Payload:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / 'made'),)
-
-    torch.save(dict(load_checkpoint_file(run / 'iter_6.pth'), extra=Payload()), run / 'iter_6.pth')
+    content = load_checkpoint_file(run / 'iter_6.pth')
+    torch.save(dict(content, extra=Payload(tmp_path / 'made')), run / 'iter_6.pth')
     with pytest.raises(pickle.UnpicklingError, match=r'iter_6\.pth was not loaded: it refers to'):
         tool('train', toy_config, '--work-dir', 'run', '--resume', *EIGHT)
     assert not (tmp_path / 'made').exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hostile_files import Payload
 from mmengine.config import Config
 
 from mmvice.apis import (
@@ -49,13 +50,9 @@ def test_resume_prefers_the_work_folder_to_initial_weights(tool, toy_config, tmp
 
 
 def test_resume_refuses_a_checkpoint_with_code(tool, toy_config, tmp_path):
-    class Payload:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / 'made'),)
-
     tool('train', toy_config, '--work-dir', 'run')
     content = torch.load(tmp_path / 'run/iter_4.pth', weights_only=False)
-    torch.save(dict(content, extra=Payload()), tmp_path / 'run/iter_4.pth')
+    torch.save(dict(content, extra=Payload(tmp_path / 'made')), tmp_path / 'run/iter_4.pth')
     with pytest.raises(pickle.UnpicklingError, match='was not loaded'):
         tool('train', toy_config, '--work-dir', 'run', '--resume')
     assert not (tmp_path / 'made').exists()

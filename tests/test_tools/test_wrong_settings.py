@@ -241,6 +241,7 @@ def test_classes_of_a_fine_tuned_segmentor(refused, tmp_path):
         ('optim_wrapper.optimizer.learning_rate=1', ["argument 'learning_rate'", 'it takes params, lr, betas']),
         ('optim_wrapper.optimizer.type=Adaam', ["optim_wrapper.optimizer.type='Adaam' is no optimizer"]),
         ('optim_wrapper.clip=1', ["argument 'clip'", 'OptimWrapper']),
+        ('optim_wraper.optimizer.lr=1', ["'optim_wraper' is no setting", "is 'optim_wrapper' meant?", 'pretrain.py']),
         ('model.head.num_concept=9', ["argument 'num_concept'", 'num_concepts']),
         ('model.head.type=DenseSwavHead', ['DenseSwavHead is not in the mmvice::model registry']),
         ('model.head.epsilon=0', ['epsilon must be positive', '0']),
@@ -258,6 +259,23 @@ def test_settings_that_cannot_work(refused, pretrain, option, words):
     options = [option] + ['train_dataloader.dataset.max_refetch=5'] * ('min_regions' in option)
     message = refused('train', pretrain, '--cfg-options', *options)
     assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize('name', ['train', 'test'])
+def test_mistyped_names_of_settings(refused, probe, weights, name):
+    probe.write_text(f'{probe.read_text()}\ntest_dataloder = dict(batch_size=2)\n')
+    message = refused(name, probe, *[weights] * (name == 'test'))
+    assert "'test_dataloder' is no setting" in message and "is 'test_dataloader' meant?" in message
+
+
+def test_learning_rates_of_parameters_that_are_not_there(tool, pretrain, tmp_path):
+    """No error, since configs of OpenMMLab share such keys, but said."""
+    keys = 'optim_wrapper.paramwise_cfg.custom_keys'
+    options = [f'{keys}.backone.lr_mult=0.1', f'{keys}.head.lr_mult=0.1']
+    tool('train', pretrain, '--work-dir', 'run', '--cfg-options', *options)
+    [log] = (tmp_path / 'run').glob('*/*.log')
+    assert f"{keys}: 'backone' is part of no parameter's name" in log.read_text()
+    assert "'head' is part of no" not in log.read_text()
 
 
 def test_steps_in_the_wrong_order_are_told_by_a_worker_too(refused, pretrain, tmp_path):

@@ -1,28 +1,20 @@
 """Checkpoints are read in full, and never run."""
 
-import os
+import errno
 import pickle
+import re
 import zipfile
-from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from hostile_files import Payload, legacy, zipped
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmvice.utils.checkpoint import load_checkpoint_file, register_safe_checkpoint_loading
-
-
-class Payload:
-    """Makes a folder when unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.folder),)
 
 
 class Reached:
@@ -108,6 +100,44 @@ def test_mmengine_loads_safely_once_registered(tmp_path, safe_loading, checkpoin
     with pytest.raises(pickle.UnpicklingError):  # what a loader for URLs does after the download
         torch.load(tmp_path / 'evil.pth', weights_only=False)
     assert not (tmp_path / 'made').exists()
+
+
+@pytest.mark.parametrize('form', [zipped, legacy], ids=lambda form: form.__name__)
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_damage_of_any_kind_is_told_with_the_name(tmp_path, checkpoint, form):
+    """Cut off anywhere, or with bytes overwritten: without checksums of its own a file may still be read, not crash."""
+    file, rng = tmp_path / 'broken.pth', np.random.default_rng(0)
+    form(checkpoint, file)
+    whole = file.read_bytes()
+    load_checkpoint_file(file)
+    cut = [whole[:size] for size in range(0, len(whole), len(whole) // 100)]
+    overwritten = []
+    for _ in range(300):
+        content = np.frombuffer(whole, np.uint8).copy()
+        places = rng.integers(len(whole), size=rng.choice([1, 3, 20]))
+        content[places] = rng.integers(256, size=len(places))
+        overwritten.append(content.tobytes())
+    for content in (*cut, *overwritten):
+        file.write_bytes(content)
+        try:
+            load_checkpoint_file(file)
+        except pickle.UnpicklingError as error:
+            assert re.search(r'broken\.pth (cannot be read as a checkpoint|was not loaded: it refers to)', str(error))
+        else:
+            assert content in overwritten
+
+
+def test_errors_that_are_not_of_the_file_are_passed_on(tmp_path, checkpoint, monkeypatch):
+    torch.save(checkpoint, tmp_path / 'a.pth')
+    for error in (
+        torch.OutOfMemoryError('CUDA out of memory'),
+        OSError(errno.EIO, 'Input/output error'),
+        MemoryError(),
+    ):
+        monkeypatch.setattr(torch, 'load', Mock(side_effect=error))
+        with pytest.raises(type(error)) as raised:
+            load_checkpoint_file(tmp_path / 'a.pth')
+        assert raised.value is error and error.__cause__ is None
 
 
 def test_missing_and_broken_files_are_named(tmp_path, checkpoint):

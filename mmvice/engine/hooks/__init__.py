@@ -4,6 +4,7 @@ from .checkpoint_hook import CheckpointHook
 from .embedding_visualization_hook import EmbeddingVisualizationHook
 from .finite_loss_hook import FiniteLossHook
 from .fitting_classes_hook import FittingClassesHook
+from .fitting_custom_keys_hook import FittingCustomKeysHook
 from .fitting_decoder_hook import FittingDecoderHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
@@ -16,6 +17,7 @@ __all__ = [
     'EmbeddingVisualizationHook',
     'FiniteLossHook',
     'FittingClassesHook',
+    'FittingCustomKeysHook',
     'FittingDecoderHook',
     'FittingWeightsHook',
     'InitialWeightsHook',

@@ -1,0 +1,47 @@
+"""Mistyped settings at the top of a config, which MMEngine leaves unread without a word."""
+
+import difflib
+import inspect
+import re
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+# What the Runner reads from its config beside its arguments, and what Config and the tools read.
+_FURTHER_SETTINGS = (
+    *('runner_type', 'model_wrapper_cfg', 'sync_bn', 'find_unused_parameters', 'compile'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval', 'custom_imports', 'tta_pipeline', 'tta_model'),
+)
+SETTINGS = (*(name for name in inspect.signature(Runner).parameters if name != 'cfg'), *_FURTHER_SETTINGS)
+"""The names at the top of a config that something reads."""
+# So do configs call variables that others may build on, and one such name is a setting.
+_VARIABLE = '_pipeline'
+_SIMILARITY = 0.8  # of the 1700 configs of MMSegmentation and MMPretrain, one has an unused name this near to a setting
+
+
+def check_setting_names(cfg: Config) -> None:
+    """Refuse a name at the top of a config that is nearly a setting.
+
+    Any other name is a variable of the config's own, and so is a near one that the text of the config, or of one that
+    it builds on, makes use of.
+
+    Args:
+        cfg: A config with all its changes.
+
+    Raises:
+        ValueError: For the first such name; the message has the setting that it resembles.
+    """
+    for name in cfg:
+        if name in SETTINGS or name.endswith(_VARIABLE):
+            continue
+        near = difflib.get_close_matches(name.lower(), SETTINGS, n=1, cutoff=_SIMILARITY)
+        if near and not _is_used(name, cfg.text):
+            raise ValueError(
+                f"'{name}' is no setting, and nothing in {cfg.filename or 'the config'} uses it: is '{near[0]}' meant? "
+                'A variable of your own that is not used yet needs a name that is less like it'
+            )
+
+
+def _is_used(name: str, text: str) -> bool:
+    """Whether a text has the name elsewhere than before an equals sign."""
+    return re.search(rf'\b{re.escape(name)}\b(?!\s*=(?!=))', text) is not None

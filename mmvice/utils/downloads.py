@@ -1,0 +1,45 @@
+"""Files from the internet, which are kept."""
+
+from pathlib import Path
+from urllib.parse import urlparse
+
+import torch
+from mmengine.logging import print_log
+
+from .files import is_no_space
+
+
+def download(url: str, folder: str | Path | None = None, progress: bool = True) -> Path:
+    """Download a file, unless one of its name is there.
+
+    Args:
+        url: Where it is; the last part of the path is its name.
+        folder: Where to keep it; by default in torch's cache, ``$TORCH_HOME/hub/checkpoints``, as MMEngine and
+            torchvision do.
+        progress: Whether to show how far it is.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        ValueError: If the URL names no file.
+        ConnectionError: If it could not be downloaded.
+    """
+    name = Path(urlparse(url).path).name
+    if name in ('', '..'):
+        raise ValueError(f'{url} names no file to download')
+    file = Path(folder or Path(torch.hub.get_dir(), 'checkpoints'), name)
+    if file.exists():
+        return file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    print_log(f'Downloading {url} to {file}', logger='current')
+    try:
+        torch.hub.download_url_to_file(url, str(file), progress=progress)
+    except OSError as error:
+        if is_no_space(error):
+            raise
+        raise ConnectionError(
+            f'{url} could not be downloaded ({error}): check the address and the connection, or put the file there as '
+            f'{file}'
+        ) from error
+    return file

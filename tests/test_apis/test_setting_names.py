@@ -1,0 +1,91 @@
+"""A mistyped setting is told from a variable of the config's own."""
+
+import pytest
+from mmengine.config import Config
+
+from mmvice.apis.setting_names import SETTINGS, check_setting_names
+
+
+@pytest.mark.parametrize(
+    'name, meant',
+    [
+        ('optim_wraper', 'optim_wrapper'),
+        ('optimizer_wrapper', 'optim_wrapper'),
+        ('train_dataloder', 'train_dataloader'),
+        ('trian_dataloader', 'train_dataloader'),
+        ('val_data_loader', 'val_dataloader'),
+        ('train_cgf', 'train_cfg'),
+        ('train_config', 'train_cfg'),
+        ('modle', 'model'),
+        ('Model', 'model'),
+        ('workdir', 'work_dir'),
+        ('custom_hook', 'custom_hooks'),
+        ('defualt_hooks', 'default_hooks'),
+        ('param_schedulers', 'param_scheduler'),
+        ('load_form', 'load_from'),
+        ('tta_piepline', 'tta_pipeline'),
+        ('runer_type', 'runner_type'),
+    ],
+)
+def test_near_misses_are_named_with_what_was_meant(tmp_path, name, meant):
+    file = tmp_path / 'mine.py'
+    file.write_text(f'# mine\n{name} = dict(a=1)\nmodel = dict(type="ViCE")\n')
+    with pytest.raises(ValueError, match=rf"^'{name}' is no setting, and nothing in .*mine\.py uses.* '{meant}' meant"):
+        check_setting_names(Config.fromfile(file))
+
+
+def test_a_mistake_in_a_base_or_an_option_is_found_too(tmp_path):
+    (tmp_path / 'base.py').write_text('train_dataloder = dict(batch_size=4)\n')
+    (tmp_path / 'leaf.py').write_text("_base_ = ['base.py']\nmodel = dict()\n")
+    with pytest.raises(ValueError, match="'train_dataloader' meant"):
+        check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
+    cfg = Config(dict(model=dict()))
+    check_setting_names(cfg)
+    cfg.merge_from_dict({'optim_wraper.optimizer.lr': 1})
+    with pytest.raises(ValueError, match="nothing in the config uses it: is 'optim_wrapper' meant"):
+        check_setting_names(cfg)
+
+
+OWN = """
+crop_size = (64, 64)
+embed_dims = 128
+lr = 0.1
+norm_cfg = dict(type='SyncBN')
+dataset_type = 'CamVidDataset'
+data_root = 'data'
+train_pipeline = []
+val_pipeline = test_pipeline = fit_pipeline = []
+optimizer = dict(type='SGD')
+vis_backends = []
+train_dataset = val_dataset = dict()
+custom_keys = paramwise_cfg = options_cfg = dict()
+data = runner = evaluation = strategy = resume_from = checkpoint = checkpoint_file = metainfo = None
+img_scale = train_img_scale = val_ann = warmup_epochs = num_stages = total_iters = None
+"""
+
+
+def test_variables_of_a_config_are_its_own_affair(tmp_path):
+    """Those in configs of MMSegmentation and MMPretrain that come nearest to settings are among them."""
+    (tmp_path / 'own.py').write_text(OWN)
+    check_setting_names(Config.fromfile(tmp_path / 'own.py'))
+
+
+def test_a_near_miss_that_is_used_is_a_variable(tmp_path):
+    (tmp_path / 'base.py').write_text("train_loader = dict(batch_size=2)\ntest_cfgs = 'x'\n")
+    leaf = """
+_base_ = ['base.py']
+train_dataloader = {{_base_.train_loader}}
+train_config = dict(max_iters=10)
+train_cfg = dict(type='IterBasedTrainLoop', **train_config)
+val_dataloader = dict(a=train_config == 2)
+"""
+    (tmp_path / 'leaf.py').write_text(leaf)
+    with pytest.raises(ValueError, match="'test_cfgs' is no setting"):
+        check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
+    (tmp_path / 'leaf.py').write_text(f'{leaf}test_cfg = dict(a=_base_.test_cfgs)\n')
+    check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
+
+
+def test_settings_are_those_that_the_runner_takes():
+    assert {'model', 'train_dataloader', 'optim_wrapper', 'randomness', 'experiment_name'} <= set(SETTINGS)
+    assert 'self' not in SETTINGS and 'cfg' not in SETTINGS
