@@ -179,12 +179,19 @@ def require_train(cfg: Config) -> None:
             f'{cfg.filename} has no {", ".join(missing)}, so there is nothing to train: take a config of configs/vice, '
             'linear_probe, cluster_probe or finetune.'
         )
+    _require_batch_size(cfg, 'train_dataloader')
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer.type) is None:
         raise ValueError(
             f"optim_wrapper.optimizer.type='{optimizer.type}' is no optimizer; those of torch.optim go by their names, "
             'LARS is mmpretrain.LARS'
         )
+
+
+def _require_batch_size(cfg: Config, loader: str) -> None:
+    size = cfg[loader].get('batch_size', 1)
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f'{loader}.batch_size must be at least 1 image, got {size!r}')
 
 
 def require_test(cfg: Config) -> None:
@@ -199,6 +206,7 @@ def require_test(cfg: Config) -> None:
             f'{cfg.filename} has no {", ".join(missing)}, so there is nothing to test. A pretrained model is measured '
             'by a probe: train a config of configs/linear_probe or configs/cluster_probe on it, and test that.'
         )
+    _require_batch_size(cfg, 'test_dataloader')
 
 
 def save_predictions(cfg: Config, folder: str) -> None:
@@ -242,10 +250,10 @@ def build_runner(cfg: Config) -> Runner:
 
 @contextmanager
 def full_disk_explained(cfg: Config) -> Iterator[None]:
-    """End the program with one sentence where a training finds the disk full.
+    """Say in one sentence that a training finds the disk full.
 
     Raises:
-        SystemExit: In place of the error.
+        NoSpaceError: In place of the error.
     """
     try:
         yield
@@ -255,8 +263,8 @@ def full_disk_explained(cfg: Config) -> Iterator[None]:
         folder = Path(cfg.work_dir)
         free = readable_size(shutil.disk_usage(folder).free) if folder.is_dir() else 'unknown space'
         what = error.strerror if isinstance(error, NoSpaceError) else f'{error}, with {free} free in {folder}'
-        raise SystemExit(
-            f'error: {what}. Checkpoints written before are as they were: make room and go on with --resume.'
+        raise NoSpaceError(
+            f'{what}. Checkpoints written before are as they were: make room and go on with --resume.'
         ) from error
 
 

@@ -11,7 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
-from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, printable, turns_on_its_side
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable, turns_on_its_side
 
 from .path_table import read_lines, scan_images
 from .seeded_sampling import SeededItemMixin
@@ -185,10 +185,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         if index in self.skipped:
             return self._skip(index, self.skipped[index])
         for transform in self.pipeline.transforms:
-            try:
-                results = transform(results)
-            except UnusableFileError as error:
-                return self._skip(index, str(error))
+            results = self._apply(transform, results)
             if results is None:
                 return None
             if isinstance(transform, LoadAnnotations):

@@ -1,8 +1,11 @@
 """What a data set does about files that it cannot use."""
 
 import logging
+from collections.abc import Callable
 
 from mmengine.logging import print_log
+
+from mmvice.utils.image_files import UnusableFileError, printable
 
 
 class SkipUnusableMixin:
@@ -39,6 +42,25 @@ class SkipUnusableMixin:
             raise RuntimeError(
                 f'{type(self).__name__}: none of the {len(self)} images is usable; the last one: {defect}'
             )
+
+    def _apply(self, transform: Callable[[dict], dict | None], results: dict) -> dict | None:
+        """Apply a step of the pipeline; None where the image turns out to be unusable.
+
+        An error of another kind is one of the config or the code, which no other image will do without: the log says
+        which image it was met at.
+        """
+        index, path = results['sample_idx'], printable(results['img_path'])
+        try:
+            return transform(results)
+        except UnusableFileError as error:
+            return self._skip(index, str(error))
+        except Exception:
+            print_log(
+                f'{type(self).__name__}: {type(transform).__name__} failed on {path}',
+                logger='current',
+                level=logging.ERROR,
+            )
+            raise
 
     def get_subset_(self, indices) -> None:
         """Keep the first n samples (an int n), the last n (-n), or those at a sequence of indices."""

@@ -160,7 +160,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         for transform in transforms[1:]:
             if results is None:
                 return None
-            results = transform(results)
+            results = self._apply(transform, results)
         return results
 
     def _load(self, info: dict, load_image: LoadImageFromFile) -> dict | None:

@@ -1,6 +1,8 @@
 """Image files as arrays: what can be used comes out alike, and what cannot says why."""
 
 import io
+import os
+import stat
 from pathlib import Path
 
 import mmcv
@@ -26,6 +28,20 @@ class UnusableFileError(ValueError):
 def printable(path: str | Path) -> str:
     """A path for messages, in quotation marks; bytes that are no UTF-8 are written as escapes."""
     return repr(str(path))
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse what would be read for ever, or waited for: pipes, devices and sockets.
+
+    Raises:
+        UnusableFileError: If ``path`` is one of these; the message is the end of a sentence that begins with its name.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # no local file: whoever reads it says what is wrong
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UnusableFileError('is no regular file, but a pipe, device or socket')
 
 
 def read_image(path: str | Path) -> np.ndarray:

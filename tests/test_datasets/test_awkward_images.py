@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from awkward_files import encode, scene, turned, unusable_images, usable_images, write_files
+from mmcv.transforms import BaseTransform
 from mmengine.registry import DefaultScope
 
 from mmvice.datasets import CamVidDataset, LabeledImageDataset, SeededIndex, UnlabeledImageDataset
@@ -91,6 +92,43 @@ def test_the_steps_before_the_superpixels_take_any_shape(tmp_path, shape):
     dataset = UnlabeledImageDataset(str(tmp_path), min_size=1, pipeline=[*LOAD, *steps, *VIEWS[1:]])
     with DefaultScope.overwrite_default_scope('mmvice'):
         assert dataset[SeededIndex(0, (0, 0))]['inputs'].shape == (3, 3, 32, 32)
+
+
+def test_an_image_too_long_for_its_width_is_passed_over_when_it_is_resized(tmp_path, warnings):
+    write_files(tmp_path, {'a strip.png': encode(scene(32, 10_000), 'PNG'), 'b.png': USABLE['deep.png']})
+    resize = dict(type='Resize', scale=(128, 96), keep_ratio=True)
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=[*LOAD, resize, *VIEWS[1:]])
+    for epoch in range(2):
+        assert basename(dataset[SeededIndex(0, (0, epoch))]) == 'b.png'
+    (warning,) = warnings
+    assert "a strip.png' is too long for its width: 10000x32 px, scaled to 128x96 (with its ratio kept)" in warning
+    assert 'would have 128x0; cut it into tiles (1 of 2 images skipped' in warning
+
+
+def test_a_step_that_fails_names_the_image(tmp_path, warnings):
+    write_files(tmp_path, {'x.png': USABLE['deep.png']})
+
+    class Fails(BaseTransform):
+        def transform(self, results):
+            raise ZeroDivisionError
+
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=[*LOAD, Fails()])
+    with pytest.raises(ZeroDivisionError):
+        dataset[SeededIndex(0, (0, 0))]
+    (message,) = warnings
+    assert 'UnlabeledImageDataset: Fails failed on ' in message and "x.png'" in message
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='this system has no named pipes')
+def test_pipes_and_devices_are_not_read(tmp_path, warnings):
+    """Without an end, or with one that never comes."""
+    write_files(tmp_path, {'x.png': USABLE['deep.png'], 'list.txt': b'pipe.png\n/dev/zero\nx.png\n'})
+    os.mkfifo(tmp_path / 'pipe.png')
+    dataset = UnlabeledImageDataset(str(tmp_path), ann_file='list.txt', pipeline=VIEWS)
+    assert [basename(dataset[SeededIndex(index, (0, 0))]) for index in range(3)] == ['x.png'] * 3
+    assert len(warnings) == 2
+    assert all("' is no regular file, but a pipe, device or socket" in warning for warning in warnings)
+    assert 'pipe.png' in warnings[0] + warnings[1] and '/dev/zero' in warnings[0] + warnings[1]
 
 
 def test_an_image_of_one_colour_makes_views_of_one_colour(tmp_path):

@@ -13,8 +13,10 @@ import pytest
 import torch
 from hostile_files import Payload
 
+from mmvice.apis.errors import explain
 from mmvice.utils import files, whole_checkpoint
 from mmvice.utils.checkpoint import load_checkpoint_file
+from mmvice.utils.files import NoSpaceError
 from mmvice.utils.whole_checkpoint import DamagedCheckpointError
 
 TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
@@ -202,10 +204,9 @@ def test_a_full_disk_ends_in_one_sentence(run, tool, toy_config, tmp_path, monke
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(files, 'open', FullDisk, raising=False)
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(NoSpaceError) as stop:
         tool('train', toy_config, '--work-dir', 'run', '--resume', *EIGHT)
-    sentence = str(stop.value)
-    assert sentence.startswith('error: ')
+    sentence = explain(stop.value)
     for part in ('run/iter_8.pth could not be written', 'the disk is full', 'it needs', 'kB', 'are free', '--resume'):
         assert part in sentence
     assert '\n' not in sentence

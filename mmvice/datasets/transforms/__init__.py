@@ -7,6 +7,7 @@ from mmvice.datasets.transforms.load_image import LoadImageFromFile
 from mmvice.datasets.transforms.load_superpixels import LoadSuperpixels
 from mmvice.datasets.transforms.mutual_regions import MutualRegions
 from mmvice.datasets.transforms.pack import PackViCEInputs
+from mmvice.datasets.transforms.resize import Resize
 from mmvice.datasets.transforms.superpixel_mask import SuperpixelMask
 from mmvice.datasets.transforms.superpixels import SuperpixelGrid, SuperpixelSLIC
 from mmvice.datasets.transforms.treat_as_original import TreatAsOriginal
@@ -23,6 +24,7 @@ __all__ = [
     'MutualRegions',
     'PackViCEInputs',
     'RandomViewFlip',
+    'Resize',
     'SuperpixelGrid',
     'SuperpixelMask',
     'SuperpixelSLIC',

@@ -3,7 +3,7 @@ from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
 
 from mmvice.registry import TRANSFORMS
-from mmvice.utils.image_files import UnusableFileError, decode_labels, explain, printable
+from mmvice.utils.image_files import UnusableFileError, decode_labels, explain, printable, require_regular
 
 
 @TRANSFORMS.register_module()
@@ -41,6 +41,7 @@ class LoadAnnotations(MMSegLoadAnnotations):
             )
         path = results['seg_map_path']
         try:
+            require_regular(path)
             content = fileio.get(path, backend_args=self.backend_args)
         except Exception as error:  # storage backends raise whatever they like
             raise UnusableFileError(f'{printable(path)} {explain(error)}') from error

@@ -2,7 +2,7 @@ from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine import fileio
 
 from mmvice.registry import TRANSFORMS
-from mmvice.utils.image_files import UnusableFileError, decode_image, explain, printable
+from mmvice.utils.image_files import UnusableFileError, decode_image, explain, printable, require_regular
 
 
 @TRANSFORMS.register_module()
@@ -42,6 +42,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
     def transform(self, results: dict) -> dict | None:
         path = results['img_path']
         try:
+            require_regular(path)
             image = decode_image(
                 fileio.get(path, backend_args=self.backend_args), self.color_type, self.imdecode_backend
             )

@@ -173,7 +173,11 @@ def test_data_sample_checks_its_fields():
 
 
 LOADERS = ('LoadImageFromFile', 'LoadAnnotations')  # these come first
-REQUIRED = dict(SuperpixelGrid=dict(region_size=7), LoadSuperpixels=dict(folder='superpixels', img_root='images'))
+REQUIRED = dict(
+    Resize=dict(scale=(128, 96)),
+    SuperpixelGrid=dict(region_size=7),
+    LoadSuperpixels=dict(folder='superpixels', img_root='images'),
+)
 
 
 @pytest.mark.parametrize('name', transforms.__all__)

@@ -1,0 +1,42 @@
+from mmcv import rescale_size
+from mmcv.transforms import Resize as MMCVResize
+
+from mmvice.datasets.transforms.checks import get_input
+from mmvice.registry import TRANSFORMS
+from mmvice.utils.image_files import UnusableFileError, printable
+
+
+@TRANSFORMS.register_module()
+class Resize(MMCVResize):
+    """MMCV's transform, which names an image that is too long for its width.
+
+    With its ratio kept, such an image would be scaled to less than half a pixel along one side: OpenCV fails. In
+    training the data sets pass over it.
+
+    Required Keys, Modified Keys, Args: as of :class:`mmcv.transforms.Resize`.
+
+    Raises:
+        UnusableFileError: If a side would be of 0 pixels. It is a ValueError, and names the file.
+    """
+
+    def transform(self, results: dict) -> dict:
+        get_input(results, 'img', 'LoadImageFromFile', self)
+        return super().transform(results)
+
+    def _resize_img(self, results: dict) -> None:
+        if results.get('img') is not None:
+            height, width = results['img'].shape[:2]
+            scale = results['scale']
+            new = rescale_size((width, height), scale) if self.keep_ratio else scale
+            if min(new) < 1:
+                bound = f'{scale[0]}x{scale[1]}' if isinstance(scale, tuple) else scale
+                raise UnusableFileError(
+                    f'{printable(results.get("img_path", "an image"))} is too long for its width: {width}x{height} px, '
+                    f'scaled to {bound} ({"with" if self.keep_ratio else "without"} its ratio kept), would have '
+                    f'{new[0]}x{new[1]}; cut it into tiles'
+                )
+        super()._resize_img(results)
+
+    def __repr__(self) -> str:
+        names = ('scale', 'scale_factor', 'keep_ratio', 'clip_object_border', 'backend', 'interpolation')
+        return f'{type(self).__name__}({", ".join(f"{name}={getattr(self, name)!r}" for name in names)})'
