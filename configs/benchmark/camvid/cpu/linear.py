@@ -12,4 +12,4 @@ model = dict(
 )
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-4, by_epoch=False)]
-train_cfg = dict(max_iters=1000, val_interval=1000)
+train_cfg = dict(max_iters=500, val_interval=500)
