@@ -17,7 +17,18 @@ sys.path.insert(0, str(ROOT))
 from mmengine.config import DictAction
 
 from mmvice.apis.arguments import positive
-from mmvice.apis.probe_benchmark import SIZES, SPLITS, Executor, Variant, make_plan, read_benchmark, state
+from mmvice.apis.probe_benchmark import (
+    SIZES,
+    SPLITS,
+    Executor,
+    Results,
+    Variant,
+    make_plan,
+    read_benchmark,
+    read_results,
+    state,
+    table,
+)
 
 EXAMPLES = """examples:
   All of it, and what there is to do:
@@ -123,6 +134,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt as error:
         raise SystemExit('interrupted: the same command goes on from the last checkpoints') from error
+    if args.split == 'table':
+        out = args.work_dir / f'{args.size}.md'
+        out.write_text(table(benchmark, Results(read_results(args.work_dir), args.size, 'table')), encoding='utf-8')
+        print(f'the table so far: {out}')
     if wrong:
         raise SystemExit(f'{len(wrong)} of {len(jobs)} trainings have no result: ' + '; '.join(j.name for j in wrong))
 

@@ -4,6 +4,7 @@ from .execute import Executor, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
 from .results import export_results, read_results
+from .table import Results, table, variants
 
 __all__ = [
     'SIZES',
@@ -11,10 +12,13 @@ __all__ = [
     'Benchmark',
     'Executor',
     'Job',
+    'Results',
     'Variant',
     'export_results',
     'make_plan',
     'read_benchmark',
     'read_results',
     'state',
+    'table',
+    'variants',
 ]
