@@ -78,6 +78,11 @@ class Job:
         return f'{self.config.stem} {self.embedder} {self.probe}'
 
     @property
+    def amp(self) -> bool:
+        """Whether it runs in mixed precision, as the authors pretrained."""
+        return self.size == 'gpu' and self.probe is None
+
+    @property
     def result_file(self) -> Path:
         """Where its result goes."""
         return self.folder / RESULT
@@ -98,7 +103,15 @@ class Job:
     def command(self, train: Path) -> list[str]:
         """Arguments of Python: the tool and its own."""
         settings = [setting(key, value) for key, value in self.options.items()]
-        return [str(train), str(self.config), '--work-dir', str(self.folder), '--resume', '--cfg-options', *settings]
+        precision = ['--amp'] if self.amp else []
+        start = [str(train), shown(self.config), '--work-dir', str(self.folder), '--resume', *precision]
+        return [*start, '--cfg-options', *settings]
+
+
+def shown(path: Path) -> str:
+    """A path below the current folder from there, so that commands and results do not tell of the machine."""
+    resolved, here = path.resolve(), Path.cwd().resolve()
+    return (resolved.relative_to(here) if resolved.is_relative_to(here) else path).as_posix()
 
 
 def make_plan(

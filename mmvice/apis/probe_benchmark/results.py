@@ -12,7 +12,7 @@ from mmvice.apis.paper.logs import Run, read_json_lines, read_pretraining, read_
 from mmvice.utils.files import write_file
 from mmvice.utils.provenance import provenance
 
-from .plan import RESULT, Job
+from .plan import RESULT, Job, shown
 
 LOG_LINES = 20
 CLASS_IOU, CLASS_ACC = 'IoU.', 'Acc.'
@@ -42,8 +42,9 @@ def summarise(job: Job, wall_seconds: float) -> dict[str, Any]:
         probe=job.probe,
         embedder=job.embedder,
         step=job.step,
-        config=_shown(job.config),
+        config=shown(job.config),
         options=dict(job.options),
+        amp=job.amp,
         variant_options=dict(job.variant.options),
         fingerprint=job.fingerprint,
         **_metrics(run),
@@ -54,12 +55,6 @@ def summarise(job: Job, wall_seconds: float) -> dict[str, Any]:
         log=_log(job.folder),
         **provenance(),
     )
-
-
-def _shown(path: Path) -> str:
-    """A path as it is below the current folder, lest results tell of the machine."""
-    path, here = path.resolve(), Path.cwd().resolve()
-    return (path.relative_to(here) if path.is_relative_to(here) else Path(path.name)).as_posix()
 
 
 def _metrics(run: Run) -> dict[str, Any]:

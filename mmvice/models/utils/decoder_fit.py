@@ -20,8 +20,8 @@ def check_decoder_fits(backbone: nn.Module, decoder: nn.Module, name: str = 'mod
         ValueError: If the decoder cannot take what the backbone gives; the message has the number of maps and channels
             of both sides.
     """
-    weight = next(backbone.parameters(), torch.empty(0))
-    if weight.device.type == 'meta':
+    weight = next(backbone.parameters(), None)
+    if weight is None or weight.device.type == 'meta':
         return
     with _evaluation(backbone, decoder):
         try:

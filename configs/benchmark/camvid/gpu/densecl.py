@@ -18,8 +18,6 @@ train_pipeline = [
 train_dataloader = dict(batch_size=16, num_workers=8, pin_memory=True, dataset=dict(pipeline=train_pipeline))
 # MMPretrain's optimizer; its learning rate is 0.03 for 256 images
 optim_wrapper = dict(
-    type='AmpOptimWrapper',
-    loss_scale='dynamic',
     optimizer=dict(_delete_=True, type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
 )
 train_cfg = dict(max_iters=10000, val_interval=10000)

@@ -20,7 +20,6 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-optim_wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic')
 train_cfg = dict(max_iters=10000, val_interval=10000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -18,6 +18,6 @@ model = dict(
     ),
 )
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-optim_wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(lr=0.04))
+optim_wrapper = dict(optimizer=dict(lr=0.04))
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=10000, val_interval=10000)
 default_hooks = dict(checkpoint=dict(interval=1000, max_keep_ckpts=1))
