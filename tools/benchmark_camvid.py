@@ -7,6 +7,7 @@ training, its logs, its whole config, and result.json with the numbers.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for job in jobs:
                 print(f'{state(job):9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
             return
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the trainings, too
         wrong = Executor(ROOT / 'tools' / 'train.py', args.jobs, lambda line: print(line, flush=True)).run(jobs)
     except (ValueError, FileNotFoundError, KeyError) as error:
         raise SystemExit(f'error: {error}') from error
