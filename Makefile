@@ -1,11 +1,12 @@
 # make            what there is to make
 # make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
-# Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d).
+# Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d),
+# CAMVID_ARGS (as --jobs 2).
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test test-slow benchmark lint format clean
+.PHONY: help install quickstart test test-slow benchmark benchmark-camvid lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +16,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Create .venv and install mmvice with everything it needs, pinned as tested (5.5 GB)
 
@@ -30,6 +31,10 @@ test-slow: $(STAMP) ## Run the tests that take minutes, which the others leave o
 
 benchmark: $(STAMP) ## Measure the parts against straightforward ones, write work_dirs/benchmark/results.json
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks $(BENCHMARK_ARGS)
+
+benchmark-camvid: $(STAMP) ## Run what is left of the CamVid benchmark (hours), write work_dirs/benchmark_camvid/cpu.md and pictures
+	$(RUN) tools/benchmark_camvid.py $(CAMVID_ARGS)
+	$(RUN) tools/analysis_tools/benchmark_camvid.py pictures
 
 lint: $(STAMP) ## Check style and format
 	$(RUN) -m ruff check

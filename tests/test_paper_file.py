@@ -111,6 +111,18 @@ def test_metafile(folder, paper):
             assert source == 'mmvice' or set(result['Metrics'].values()) <= known, model['Name']
 
 
+def test_metafile_of_the_benchmark():
+    folder = CONFIGS / 'benchmark' / 'camvid'
+    content = yaml.safe_load((folder / 'metafile.yml').read_text(encoding='utf-8'))
+    [collection] = content['Collections']
+    assert (ROOT / collection['README']).is_file()
+    expected = sorted(str(path.relative_to(ROOT)) for size in ('cpu', 'gpu') for path in (folder / size).glob('*.py'))
+    assert [model['Config'] for model in content['Models']] == expected
+    for model in content['Models']:
+        assert model['In Collection'] == collection['Name']
+        assert model['Name'] == '_'.join([collection['Name'], *Path(model['Config']).with_suffix('').parts[-2:]])
+
+
 def test_model_index_imports_all_metafiles():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
-    assert index['Import'] == [f'configs/{folder}/metafile.yml' for folder in FOLDERS]
+    assert index['Import'] == [f'configs/{folder}/metafile.yml' for folder in (*FOLDERS, 'benchmark/camvid')]

@@ -2,8 +2,9 @@
 
 import mmseg.models  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registry
 
+from .backbones import ColorPosition
 from .data_preprocessor import ViCEDataPreprocessor
-from .decoders import LightFPN, SegHeadDecoder
+from .decoders import HypercolumnDecoder, LightFPN, SegHeadDecoder
 from .embedder import EmbedderMixin
 from .heads import ClusterProbeHead, DenseSwAVHead, LinearProbeHead
 from .segmentors import ProbeSegmentor, load_embedder
@@ -11,8 +12,10 @@ from .vice import ViCE
 
 __all__ = [
     'ClusterProbeHead',
+    'ColorPosition',
     'DenseSwAVHead',
     'EmbedderMixin',
+    'HypercolumnDecoder',
     'LightFPN',
     'LinearProbeHead',
     'ProbeSegmentor',

@@ -142,12 +142,22 @@ def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
         Tensor: Symmetric (D, D). With ``coefficients = quadratic_y.T @ c @ quadratic_x`` it is the sum over all pixels
         of ``c_j u_j u_j^T``, without any upsampled vector.
     """
+    if not (torch.is_grad_enabled() and (coefficients.requires_grad or rows.requires_grad)):
+        return _adjoint_in_one_product(coefficients.detach(), rows.detach())
     falling = coefficients[:, 1::2, 1::2] / 2
     total = _outer(coefficients[:, ::2, ::2], rows, rows)
     total = total + _outer(coefficients[:, ::2, 1::2], rows[:, :, :-1], rows[:, :, 1:])
     total = total + _outer(coefficients[:, 1::2, ::2], rows[:, :-1], rows[:, 1:])
     total = total + _outer(falling, rows[:, :-1, :-1], rows[:, 1:, 1:])
     total = total + _outer(falling, rows[:, :-1, 1:], rows[:, 1:, :-1])
+    return (total + total.T) / 2
+
+
+def _adjoint_in_one_product(coefficients: Tensor, rows: Tensor) -> Tensor:
+    """The neighbours of every vector are summed up first, which leaves one of the five matrix products."""
+    gradient = _gradient_by_loops if rows.device.type == 'cpu' else _gradient_by_products
+    dims = rows.shape[-1]
+    total = rows.reshape(-1, dims).T @ gradient(rows, coefficients.to(rows.dtype)).reshape(-1, dims) / 2
     return (total + total.T) / 2
 
 

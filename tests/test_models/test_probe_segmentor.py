@@ -105,3 +105,18 @@ def test_a_head_of_another_size_is_refused():
                 decode_head=dict(LINEAR, in_channels=7),
             )
         )
+
+
+def test_end_to_end_the_embedder_learns_too():
+    model = build(freeze_embedder=False).train()
+    assert model.backbone.training and model.decoder.training
+    before = {n: b.clone() for n, b in model.backbone.named_buffers()}
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(3, (1, 32, 40)))) for _ in range(2)]
+    model.loss(torch.randn(2, 3, 32, 40), samples)['decode.loss_ce'].backward()
+    assert all(p.grad is not None for p in model.parameters())
+    assert all(p.grad.abs().sum() > 0 for p in model.decoder.parameters())
+    assert any(not torch.equal(b, before[n]) for n, b in model.backbone.named_buffers())
+    model.eval()
+    assert not model.backbone.training
+    with torch.no_grad():
+        assert not model.extract_feat(torch.randn(1, 3, 32, 40)).features.requires_grad

@@ -96,6 +96,17 @@ def test_adjoint_sums_outer_products_of_upsampled_vectors(shape, out_height, out
     torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-3 if dtype == torch.float32 else 1e-9)
 
 
+@few
+@given(maps, floats, st.integers(0, 99))
+def test_adjoint_is_the_same_with_gradients_as_without(shape, dtype, seed):
+    """Without, the neighbours are summed up before the one product of matrices that is left."""
+    rows = vectors(shape, dtype, seed)
+    coefficients = vectors((shape[0], 2 * shape[1] - 1, 2 * shape[2] - 1), dtype, seed + 1)
+    with_gradients = gram_map_adjoint(coefficients, rows.clone().requires_grad_())
+    assert with_gradients.requires_grad
+    torch.testing.assert_close(gram_map_adjoint(coefficients, rows), with_gradients.detach(), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('sizes', [(0, 3), (3, 0), (-1, 2)])
 def test_sizes_below_one_are_refused(sizes):
     with pytest.raises(ValueError, match='sizes must be at least 1, got in_size'):

@@ -28,6 +28,8 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
             its latest checkpoint; any format of :mod:`mmvice.utils.weight_formats` that has a decoder. None leaves the
             embedder as its configs initialise it: random, or with the backbone's own pretrained weights. It is read
             when a training starts; a checkpoint of the probe holds the embedder too. Defaults to None.
+        freeze_embedder (bool): Train the probe alone. False trains backbone and decoder with it, end to end: what the
+            same network reaches with labels, as a ceiling for pretraining. Defaults to True.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
@@ -45,6 +47,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         decoder: ConfigType,
         decode_head: ConfigType,
         embedder_checkpoint: str | None = None,
+        freeze_embedder: bool = True,
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -61,18 +64,19 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         if (test_cfg or {}).get('mode', 'whole') != 'whole':
             raise ValueError(f"ProbeSegmentor predicts whole images: test_cfg.mode must be 'whole', got {test_cfg}")
         self.embedder_checkpoint = embedder_checkpoint
+        self.freeze_embedder = freeze_embedder
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
         self.align_corners = self.decode_head.align_corners
         self.num_classes = self.decode_head.num_classes
         self.out_channels = self.decode_head.out_channels
-        for module in (self.backbone, self.decoder):
-            module.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> 'ProbeSegmentor':
-        """Switch the probe to training or evaluation; the embedder stays in evaluation."""
+        """Switch the probe to training or evaluation; a frozen embedder stays in evaluation."""
         super().train(mode)
+        if not self.freeze_embedder:
+            return self
         self.backbone.eval()
         self.decoder.eval()
         # backbones of MMSegmentation redo requires_grad in train()
@@ -89,10 +93,10 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         super().init_weights()
         load_embedder(self, self.embedder_checkpoint)
 
-    @torch.no_grad()
     def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
-        """Embed images (B, 3, H, W), without gradients."""
-        return self.embed(inputs)
+        """Embed images (B, 3, H, W), without gradients if the embedder is frozen."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_embedder):
+            return self.embed(inputs)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Class logits (B, classes, H, W) of images (B, 3, H, W)."""

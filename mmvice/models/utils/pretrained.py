@@ -67,6 +67,8 @@ def fit_weights(given: Weights, own: Mapping[str, Tensor]) -> Weights:
     _drop(fitted, 'batch counters', [key for key in fitted.weights if _is_counter(key) and key not in own])
     if given.format is MMSEG:
         _fit_decode_head(fitted, own)
+    if not any(key.startswith('decoder.') for key in own):
+        _drop(fitted, "decoder, as the config's has no weights", list(fitted.part('decoder.')))
     if 'head.concepts' not in own:
         _drop(fitted, 'concepts, of which a probe has none', list(fitted.part('head.concepts')))
     prefixes = tuple(prefix for prefix in ('backbone.', 'decoder.', 'head.concepts') if fitted.part(prefix))

@@ -1,0 +1,18 @@
+# The cluster probe: k-means of unit embeddings of the training images, then a class for each cluster, here C = classes
+_base_ = [
+    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/datasets/camvid_96x128.py',
+    '../../../_base_/schedules/cluster_probe.py',
+    '../../../_base_/default_runtime.py',
+]
+model = dict(
+    type='ProbeSegmentor',
+    decoder=dict(embed_dims=64),
+    decode_head=dict(type='ClusterProbeHead', num_classes=11, num_clusters=11),
+)
+train_cfg = dict(max_samples=100_000)
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(pipeline=_base_.fit_pipeline),
+)
+default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))

@@ -1,0 +1,15 @@
+# The linear probe: D -> L filters with batch norm -> classes, here L = classes
+_base_ = [
+    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/datasets/camvid_96x128.py',
+    '../../../_base_/schedules/linear_probe.py',
+    '../../../_base_/default_runtime.py',
+]
+model = dict(
+    type='ProbeSegmentor',
+    decoder=dict(embed_dims=64),
+    decode_head=dict(type='LinearProbeHead', num_classes=11, num_filters=11),
+)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
+param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-4, by_epoch=False)]
+train_cfg = dict(max_iters=500, val_interval=500)

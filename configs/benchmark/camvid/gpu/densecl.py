@@ -1,0 +1,24 @@
+# DenseCL of MMPretrain on the same images, as many of them, with the same backbone, and two views of 256x256
+_base_ = '../cpu/densecl.py'
+view_pipeline = [
+    dict(step, scale=256)
+    if step['type'] == 'mmpretrain.RandomResizedCrop'
+    else dict(step, magnitude_range=(0.1, 2.0))
+    if step['type'] == 'mmpretrain.GaussianBlur'
+    else step
+    for step in _base_.view_pipeline
+]
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeShortestEdge', scale=320, max_size=100_000),
+    dict(type='CenterCrop', crop_size=(320, 320)),
+    dict(type='mmpretrain.MultiView', num_views=2, transforms=[view_pipeline]),
+    dict(type='mmpretrain.PackInputs'),
+]
+train_dataloader = dict(batch_size=16, num_workers=8, pin_memory=True, dataset=dict(pipeline=train_pipeline))
+# MMPretrain's optimizer; its learning rate is 0.03 for 256 images
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
+)
+train_cfg = dict(max_iters=10000, val_interval=10000)
+default_hooks = dict(checkpoint=dict(interval=1000))

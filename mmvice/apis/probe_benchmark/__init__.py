@@ -1,0 +1,24 @@
+"""A benchmark of pretrainings by probes: which runs it has, running them, and its table."""
+
+from .execute import Executor, state
+from .plan import SIZES, SPLITS, Job, Variant, make_plan
+from .reader import Benchmark, read_benchmark
+from .results import export_results, read_results
+from .table import Results, table, variants
+
+__all__ = [
+    'SIZES',
+    'SPLITS',
+    'Benchmark',
+    'Executor',
+    'Job',
+    'Results',
+    'Variant',
+    'export_results',
+    'make_plan',
+    'read_benchmark',
+    'read_results',
+    'state',
+    'table',
+    'variants',
+]

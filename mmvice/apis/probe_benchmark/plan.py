@@ -1,0 +1,274 @@
+"""Which trainings a benchmark consists of, in what order, and where each of them lies."""
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmvice.apis.paper.configs import setting
+
+from .reader import Benchmark, Probe, Row
+
+SPLITS = ('tune', 'table')
+SIZES = ('cpu', 'gpu')
+RESULT = 'result.json'
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Settings of the pretraining that are tried, and a name for them; without a name, the benchmark as it is."""
+
+    name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name is None and self.options:
+            raise ValueError('settings that are tried need a name: --variant NAME KEY=VALUE ...')
+        if self.name is not None and not re.fullmatch(r'[A-Za-z0-9][\w.+-]*', self.name):
+            raise ValueError(f'a variant is named by letters, digits and _ . + -, got {self.name!r}')
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One training: a pretraining, or a probe.
+
+    Attributes:
+        size, split, run, seed, variant: What it is of.
+        probe: Name of the probe; None for a pretraining.
+        embedder: What the probe is on.
+        step: Step of the checkpoint that is probed; None for the last one.
+        config: Config file.
+        options: Settings that differ from it, by their places in the config.
+        folder: Work folder.
+        needs: The pretraining that comes before.
+        keep_weights: Whether its checkpoints are needed when it has been measured.
+    """
+
+    size: str
+    split: str
+    run: str
+    seed: int
+    variant: Variant
+    probe: str | None
+    embedder: str | None
+    step: int | None
+    config: Path
+    options: Mapping[str, Any]
+    folder: Path
+    needs: 'Job | None'
+    keep_weights: bool
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        variant = f'@{self.variant.name}' if self.variant.name else ''
+        what = 'pretraining' if self.probe is None else f'{self.split} {self.embedder} {self.probe}'
+        return f'{self.run}{variant} seed {self.seed}: {what}' + (f' of step {self.step}' if self.step else '')
+
+    @property
+    def kind(self) -> str:
+        """Jobs of one kind take about as long."""
+        return f'{self.config.stem} {self.embedder} {self.probe}'
+
+    @property
+    def amp(self) -> bool:
+        """Whether it runs in mixed precision, as the authors pretrained."""
+        return self.size == 'gpu' and self.probe is None
+
+    @property
+    def result_file(self) -> Path:
+        """Where its result goes."""
+        return self.folder / RESULT
+
+    def load_config(self) -> Config:
+        """The config with the settings."""
+        return merged(self.config, self.options)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells apart trainings of other settings: a hash of the whole config, and of the pretraining's."""
+        content = self.load_config().to_dict()
+        if self.needs is not None:
+            content['model']['embedder_checkpoint'] = [self.needs.fingerprint, self.step]
+        text = json.dumps(content, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def command(self, train: Path) -> list[str]:
+        """Arguments of Python: the tool and its own."""
+        settings = [setting(key, value) for key, value in self.options.items()]
+        precision = ['--amp'] if self.amp else []
+        start = [str(train), shown(self.config), '--work-dir', str(self.folder), '--resume', *precision]
+        return [*start, '--cfg-options', *settings]
+
+
+def shown(path: Path) -> str:
+    """A path below the current folder from there, so that commands and results do not tell of the machine."""
+    resolved, here = path.resolve(), Path.cwd().resolve()
+    return (resolved.relative_to(here) if resolved.is_relative_to(here) else path).as_posix()
+
+
+def make_plan(
+    benchmark: Benchmark,
+    work_dir: Path,
+    size: str,
+    split: str,
+    rows: Sequence[str] | None = None,
+    probes: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    variant: Variant | None = None,
+    probe_options: Mapping[str, Any] | None = None,
+) -> list[Job]:
+    """The trainings, each after the one that it needs, a seed of all rows before the next one.
+
+    Args:
+        benchmark: The benchmark.
+        work_dir: Folder of all its runs.
+        size: 'cpu' or 'gpu'.
+        split: 'tune' measures on a part of the training images, 'table' on the validation images.
+        rows: Names of rows; None for all.
+        probes: Names of probes; None for all, an empty list for the pretraining alone.
+        seeds: Seeds; None for those of each row.
+        variant: Settings of the pretraining to try.
+        probe_options: Settings of all probes.
+
+    Raises:
+        ValueError: If a name is unknown, or a setting is not there to be changed.
+    """
+    variant = variant or Variant()
+    chosen = benchmark.select(rows)
+    picked = benchmark.select_probes(probes)
+    numbers = sorted({seed for row in chosen for seed in (range(row.seeds) if seeds is None else seeds)})
+    jobs: dict[Path, Job] = {}
+    for seed in numbers:
+        for row in chosen:
+            if seeds is None and seed >= row.seeds:
+                continue
+            pretraining = _pretraining(benchmark, work_dir, size, split, row, seed, variant)
+            if pretraining is not None:
+                pretraining = jobs.setdefault(pretraining.folder, pretraining)  # rows may share one
+            own = []
+            for probe in picked:
+                steps = _curve_steps(benchmark, row, pretraining, probe)
+                of = (benchmark, work_dir, size, split, row, seed, variant, pretraining, probe, probe_options or {})
+                own += [_probe(*of, step) for step in (*steps, None)]
+            for job in own:
+                jobs.setdefault(job.folder, job)
+    return list(jobs.values())
+
+
+def _folder(work_dir: Path, size: str, row: Row, seed: int, variant: Variant) -> Path:
+    name = f'{row.run}@{variant.name}' if variant.name else row.run
+    return work_dir / size / name / f'seed-{seed}'
+
+
+def _owner(benchmark: Benchmark, row: Row) -> Row:
+    """The row whose pretraining a row is of."""
+    return benchmark.rows.get(row.run, row)
+
+
+def _pretraining(
+    benchmark: Benchmark, work_dir: Path, size: str, split: str, row: Row, seed: int, variant: Variant
+) -> Job | None:
+    owner = _owner(benchmark, row)
+    if owner.pretrain is None:
+        return None
+    tuned = owner.labelled and split == 'tune'
+    config = benchmark.config(size, f'{owner.pretrain}_tune' if tuned else owner.pretrain)
+    options = {**placed(config, variant.options), **placed(config, owner.options), 'randomness.seed': seed}
+    if owner.curve and seed == 0 and variant.name is None:
+        steps = merged(config, options).train_cfg.max_iters
+        options['default_hooks.checkpoint.interval'] = max(steps // owner.curve, 1)
+        options['default_hooks.checkpoint.max_keep_ckpts'] = -1
+    folder = _folder(work_dir, size, row, seed, variant) / ('pretraining_tune' if tuned else 'pretraining')
+    return Job(size, split, row.run, seed, variant, None, None, None, config, options, folder, None, keep_weights=True)
+
+
+def _curve_steps(benchmark: Benchmark, row: Row, pretraining: Job | None, probe: Probe) -> list[int]:
+    """Steps before the last one whose checkpoints are probed."""
+    if pretraining is None or not row.curve or probe.name != benchmark.curve_probe or pretraining.split != 'table':
+        return []
+    if pretraining.seed or pretraining.variant.name:
+        return []
+    cfg = pretraining.load_config()
+    interval = cfg.default_hooks.checkpoint.interval
+    return list(range(interval, cfg.train_cfg.max_iters, interval))
+
+
+def _probe(
+    benchmark: Benchmark,
+    work_dir: Path,
+    size: str,
+    split: str,
+    row: Row,
+    seed: int,
+    variant: Variant,
+    pretraining: Job | None,
+    probe: Probe,
+    probe_options: Mapping[str, Any],
+    step: int | None,
+) -> Job:
+    config = benchmark.config(size, f'{probe.config}_tune' if split == 'tune' else probe.config)
+    parts = {'decoder': ('model.backbone.', 'model.decoder.'), 'hypercolumns': ('model.backbone.',)}
+    architecture = {
+        key: value
+        for key, value in {**variant.options, **_owner(benchmark, row).options}.items()
+        if key.startswith(parts.get(row.embedder, ()))
+    }
+    options = {**architecture, **benchmark.embedders[row.embedder], **probe.options, **placed(config, probe_options)}
+    options['randomness.seed'] = seed
+    if merged(config, {}).train_cfg.type == 'ClusterFitLoop':
+        options['train_cfg.seed'] = seed
+    if pretraining is not None:
+        source = pretraining.folder if step is None else pretraining.folder / f'iter_{step}.pth'
+        options['model.embedder_checkpoint'] = str(source)
+    name = f'{row.embedder}_{probe.name}' + (f'_iter-{step}' if step else '')
+    keep = probe.name == benchmark.curve_probe and seed == 0 and step is None and variant.name is None
+    folder = _folder(work_dir, size, row, seed, variant) / split / name
+    return Job(
+        size, split, row.run, seed, variant, probe.name, row.embedder, step, config, options, folder, pretraining, keep
+    )
+
+
+@lru_cache(maxsize=64)
+def _load(file: Path) -> Config:
+    return Config.fromfile(file, import_custom_modules=False)
+
+
+def merged(file: Path, options: Mapping[str, Any]) -> Config:
+    """A config file with settings changed."""
+    cfg = Config(copy.deepcopy(_load(file)._cfg_dict.to_dict()))
+    cfg.merge_from_dict(copy.deepcopy(dict(options)))
+    return cfg
+
+
+def placed(file: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the steps of a pipeline, which may go by their types, at their places.
+
+    Raises:
+        ValueError: If there is no such step, or several.
+    """
+    return {_place(file, key): value for key, value in options.items()}
+
+
+def _place(file: Path, key: str) -> str:
+    part: Any = _load(file)._cfg_dict
+    words = key.split('.')
+    for i, word in enumerate(words):
+        if isinstance(part, (list, tuple)) and not word.isdigit():
+            places = [place for place, step in enumerate(part) if step.get('type') == word]
+            if len(places) != 1:
+                there = ', '.join(str(step.get('type')) for step in part)
+                raise ValueError(f'{key}: {file} has {len(places)} steps {word} there; its steps are {there}')
+            words[i] = str(places[0])
+        if isinstance(part, (list, tuple)):
+            part = part[int(words[i])] if int(words[i]) < len(part) else None
+        else:
+            part = part.get(word) if hasattr(part, 'get') else None
+    return '.'.join(words)

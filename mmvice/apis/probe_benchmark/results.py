@@ -1,0 +1,143 @@
+"""The small files that finished trainings leave: what was run, and what came of it."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmvice.apis.paper.logs import Run, read_json_lines, read_pretraining, read_probe
+from mmvice.utils.files import write_file
+from mmvice.utils.provenance import provenance
+
+from .plan import RESULT, Job, shown
+
+LOG_LINES = 20
+CLASS_IOU, CLASS_ACC = 'IoU.', 'Acc.'
+
+
+def summarise(job: Job, wall_seconds: float) -> dict[str, Any]:
+    """What a finished training was and gave, as plain values.
+
+    Args:
+        job: The training.
+        wall_seconds: How long its last start took, with set-up and measuring.
+
+    Raises:
+        RuntimeError: If its logs do not say that it finished.
+    """
+    cfg = job.load_config()
+    measured = cfg.get('val_cfg') is not None
+    run = (read_probe if measured else read_pretraining)(job.folder, cfg)
+    if run is None or not run.finished:
+        raise RuntimeError(f'{job.folder} has no finished training' + ('' if run is None else f': {run.progress}'))
+    return dict(
+        size=job.size,
+        split=job.split if job.probe or cfg.get('val_cfg') is not None else None,
+        run=job.run,
+        variant=job.variant.name,
+        seed=job.seed,
+        probe=job.probe,
+        embedder=job.embedder,
+        step=job.step,
+        config=shown(job.config),
+        options=dict(job.options),
+        amp=job.amp,
+        variant_options=dict(job.variant.options),
+        fingerprint=job.fingerprint,
+        **_metrics(run),
+        steps=run.step,
+        train_seconds=round(run.train_time, 1),
+        wall_seconds=round(wall_seconds, 1),
+        device=torch.cuda.get_device_name() if job.size == 'gpu' and torch.cuda.is_available() else 'cpu',
+        log=_log(job.folder),
+        **provenance(),
+    )
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    """Means, and the values of every class."""
+    if not run.metrics:
+        return {}
+    means = {name: _number(run.metrics[name]) for name in ('mIoU', 'aAcc', 'mAcc')}
+    classes = {
+        key.removeprefix(CLASS_IOU): dict(
+            IoU=_number(value), Acc=_number(run.metrics[CLASS_ACC + key.removeprefix(CLASS_IOU)])
+        )
+        for key, value in run.metrics.items()
+        if key.startswith(CLASS_IOU)
+    }
+    return dict(**means, classes=classes)
+
+
+def _log(folder: Path) -> list[dict[str, float]]:
+    """Some logged steps, evenly spread, the last one among them."""
+    rows: dict[int, dict[str, float]] = {}
+    for file in sorted(folder.glob('*/vis_data/scalars.json')):
+        trained = {row['step']: row for row in read_json_lines(file) if 'iter' in row}
+        rows = {step: row for step, row in rows.items() if not trained or step < min(trained)} | trained
+    steps = sorted(rows)
+    count = min(len(steps), LOG_LINES)
+    chosen = [steps[math.ceil(len(steps) * (i + 1) / count) - 1] for i in range(count)]
+    dropped = ('iter', 'data_time', 'memory')
+    return [{key: _number(value) for key, value in rows[step].items() if key not in dropped} for step in chosen]
+
+
+def _number(value: float) -> float | None:
+    """A number with five digits; None for one that JSON does not have."""
+    if isinstance(value, float):
+        return float(f'{value:.5g}') if math.isfinite(value) else None
+    return value
+
+
+def write_result(job: Job, result: Mapping[str, Any]) -> None:
+    """Leave the result in the training's folder, whole or not at all."""
+    text = json.dumps(result, indent=1, allow_nan=False) + '\n'
+    write_file(str(job.result_file), text.encode())
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """A result.
+
+    Raises:
+        ValueError: If the file is not what :func:`write_result` leaves.
+    """
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{file} is no JSON file: {error}; remove it to have that training measured again') from error
+    missing = {'run', 'seed', 'probe', 'fingerprint'} - set(content if isinstance(content, dict) else ())
+    if missing:
+        raise ValueError(f'{file} is not the result of a training: it has no {", ".join(sorted(missing))}')
+    return content
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """All results under a folder, in the order of their paths: of work folders, or collected ones.
+
+    Raises:
+        ValueError: If one is damaged.
+    """
+    return [read_result(file) for file in sorted({*folder.rglob(RESULT), *folder.rglob(f'*.{RESULT}')})]
+
+
+def export_results(results: Iterable[Mapping[str, Any]], folder: Path) -> list[Path]:
+    """Write results, by themselves, into one folder, under names that tell what they are of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for result in results:
+        parts = [
+            result['size'],
+            f'{result["run"]}@{result["variant"]}' if result['variant'] else result['run'],
+            f'seed-{result["seed"]}',
+            result['split'],
+            result['embedder'],
+            result['probe'] or 'pretraining',
+            f'iter-{result["step"]}' if result['step'] else None,
+        ]
+        file = folder / f'{"_".join(part for part in parts if part)}.{RESULT}'
+        write_file(str(file), (json.dumps(result, allow_nan=False) + '\n').encode())
+        written.append(file)
+    return written

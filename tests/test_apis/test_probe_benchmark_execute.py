@@ -1,0 +1,123 @@
+"""Running a plan: nothing twice, nothing lost, and a failure stops only what needs it."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from small_benchmark import write_benchmark
+
+from mmvice.apis.probe_benchmark import Executor, Variant, make_plan, read_benchmark, state
+
+TRAIN = Path(__file__).parent / 'toy_training.py'
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    return read_benchmark(write_benchmark(tmp_path / 'benchmark'))
+
+
+def plan(benchmark, tmp_path, rows=('random', 'regions'), seeds=(0,), **kwargs):
+    return make_plan(benchmark, tmp_path / 'runs', 'cpu', 'tune', rows, ['linear-3'], seeds, **kwargs)
+
+
+def run(jobs, workers=2):
+    lines = []
+    return Executor(TRAIN, workers, lines.append).run(jobs), lines
+
+
+def starts(job):
+    return len((job.folder / 'started.txt').read_text().split())
+
+
+def test_each_training_leaves_its_result_and_none_is_repeated(benchmark, tmp_path):
+    jobs = plan(benchmark, tmp_path)
+    wrong, lines = run(jobs)
+    assert not wrong and lines[0] == '3 trainings: 0 finished, 3 left'
+    assert sorted(line.split('  ')[0] for line in lines[1:]) == ['1 of 3', '2 of 3', '3 of 3']
+    assert any('regions seed 0: tune decoder linear-3  mIoU 20.00  aAcc 60.00' in line for line in lines)
+    again = plan(benchmark, tmp_path)
+    wrong, lines = run(again)
+    assert not wrong and lines == ['3 trainings: 3 finished, 0 left']
+    assert [starts(job) for job in jobs] == [1, 1, 1]
+
+
+def test_a_result_says_what_was_run_and_what_came_of_it(benchmark, tmp_path):
+    variant = Variant('v', {'model.head.k': 3, 'train_dataloader.dataset.pipeline.Regions.size': 8})
+    pretraining, probe = plan(benchmark, tmp_path, ['regions'], [1], variant=variant)
+    run([pretraining, probe])
+    of_pretraining, of_probe = (json.loads(job.result_file.read_text()) for job in (pretraining, probe))
+    assert of_pretraining['split'] is None and 'mIoU' not in of_pretraining
+    assert of_pretraining['options'] == {
+        'model.head.k': 3,
+        'train_dataloader.dataset.pipeline.1.size': 8,
+        'randomness.seed': 1,
+    }
+    assert of_pretraining['variant_options'] == variant.options
+    assert (of_pretraining['steps'], of_pretraining['train_seconds']) == (4, 2.0)
+    assert of_pretraining['log'][-1] == dict(lr=0.1, time=0.5, loss=2.6, step=4)
+    assert of_probe['split'] == 'tune' and of_probe['variant'] == 'v' and of_probe['seed'] == 1
+    assert (of_probe['mIoU'], of_probe['aAcc'], of_probe['mAcc']) == (21.0, 60.0, 30.0)
+    assert of_probe['classes'] == {'road': dict(IoU=50.0, Acc=None)}
+    assert {'torch', 'mmvice'} <= set(of_probe['versions']) and 'git_revision' in of_probe
+    # weights of a pretraining are kept, those of a measured probe are not
+    assert (pretraining.folder / 'iter_4.pth').is_file() and not (probe.folder / 'iter_4.pth').is_file()
+
+
+def test_a_failure_is_told_with_the_end_of_its_output_and_stops_only_what_needs_it(benchmark, tmp_path):
+    jobs = plan(benchmark, tmp_path, ['random', 'regions', 'grid'])
+    broken = next(job for job in jobs if job.run == 'regions' and job.probe is None)
+    broken.folder.mkdir(parents=True)
+    (broken.folder / 'fail').touch()
+    wrong, lines = run(jobs, workers=1)
+    assert {job.name for job in wrong} == {'regions seed 0: pretraining', 'regions seed 0: tune decoder linear-3'}
+    assert 'exit status 1' in wrong[broken] and 'error: told to fail' in wrong[broken]
+    assert any('FAILED  regions seed 0: pretraining' in line for line in lines)
+    assert {job.run for job in jobs if state(job) == 'finished'} == {'random', 'grid'}
+    (broken.folder / 'fail').unlink()
+    wrong, lines = run(plan(benchmark, tmp_path, ['random', 'regions', 'grid']))
+    assert not wrong and lines[0] == '5 trainings: 3 finished, 2 left'
+
+
+def test_a_result_of_other_settings_is_not_passed_off_as_this_one(benchmark, tmp_path):
+    run(plan(benchmark, tmp_path, ['regions']))
+    config = benchmark.config('cpu', 'vice')
+    config.write_text(config.read_text().replace('k=2', 'k=3'))
+    from mmvice.apis.probe_benchmark.plan import _load
+
+    _load.cache_clear()
+    jobs = plan(benchmark, tmp_path, ['regions'])
+    assert [state(job) for job in jobs] == ['stale', 'stale']
+    wrong, _ = run(jobs)
+    assert len(wrong) == 2 and 'is of other settings' in wrong[jobs[0]] and str(jobs[0].folder) in wrong[jobs[0]]
+    assert [starts(job) for job in jobs] == [1, 1]
+
+
+def test_as_many_run_at_a_time_as_asked_for_and_stopping_ends_them(benchmark, tmp_path):
+    jobs = plan(benchmark, tmp_path, ['random', 'grid', 'regions'])
+    (tmp_path / 'runs').mkdir()
+    (tmp_path / 'runs' / 'wait').touch()
+    executor = Executor(TRAIN, 2, lambda line: None)
+    outcome = {}
+    thread = threading.Thread(target=lambda: outcome.update(executor.run(jobs)))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.rglob('started.txt'))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert len(list(tmp_path.rglob('started.txt'))) == 2
+    executor.stop()
+    thread.join(60)
+    assert not thread.is_alive() and set(outcome) == set(jobs)
+    (tmp_path / 'runs' / 'wait').unlink()
+    wrong, _ = run(plan(benchmark, tmp_path, ['random', 'grid', 'regions']))
+    assert not wrong
+
+
+def test_a_damaged_result_is_an_error_that_names_it(benchmark, tmp_path):
+    jobs = plan(benchmark, tmp_path, ['random'])
+    run(jobs)
+    jobs[0].result_file.write_text('{"run": ')
+    with pytest.raises(ValueError, match=r'result\.json is no JSON file.*remove it'):
+        state(jobs[0])

@@ -1,0 +1,131 @@
+"""The table of a benchmark from results made by hand: means, spread over seeds, and nothing where nothing was run."""
+
+import pytest
+from small_benchmark import result, write_benchmark
+
+from mmvice.apis.probe_benchmark import Results, export_results, read_benchmark, read_results, table, variants
+from mmvice.apis.probe_benchmark.pictures import draw_curve
+from mmvice.apis.probe_benchmark.table import best_row, comparisons, curve_points, main_table
+
+RESULTS = [
+    result('random', 'linear-8', 0, 10.0),
+    result('random', 'linear-8', 1, 12.0),
+    result('grid', seed=0, train_seconds=600.0),
+    result('grid', 'linear-8', 0, 15.0),
+    result('grid', 'linear-8', 1, 19.0),
+    result('regions', seed=0),
+    result('regions', 'linear-8', 0, 16.0, acc=70.0),
+    result('regions', 'linear-8', 1, 22.0, acc=72.0),
+    result('regions', 'linear-8', 0, 13.0, step=2),
+    result('regions', 'linear-8', 0, 14.0, embedder='hypercolumns'),
+    result('supervised', 'linear-8', 0, 40.0),
+    result('supervised', split='table', miou=50.0, acc=88.0),
+    result('regions', 'linear-3', 0, 99.0, variant='v', variant_options={'a.b': 1}),
+    result('regions', 'linear-3', 0, 98.0, split='tune'),
+    result('regions', 'linear-3', 0, 97.0, size='gpu'),
+]
+
+
+@pytest.fixture
+def benchmark(tmp_path):
+    return read_benchmark(write_benchmark(tmp_path / 'benchmark'))
+
+
+@pytest.fixture
+def results():
+    return Results(RESULTS, 'cpu', 'table')
+
+
+def cells(markdown):
+    lines = [[cell.strip() for cell in line.strip('|').split('|')] for line in markdown.splitlines()]
+    header, rows = lines[0], lines[2:]
+    return {row[0]: dict(zip(header[1:], row[1:])) for row in rows}
+
+
+def test_mean_and_spread_over_seeds_the_ratio_to_random_and_the_time(benchmark, results):
+    rows = cells(main_table(benchmark, results))
+    assert list(rows) == [row.title for row in benchmark.rows.values()]
+    assert rows['on regions'] == {
+        'linear-3': '',
+        'linear-8': '19.00 ± 4.24 / 71.00 ± 1.41 (2)',
+        '× random, linear-3': '',
+        '× random, linear-8': '1.73',
+        'end to end': '',
+        'pretraining': '20min',
+    }
+    assert rows['nothing learned']['linear-8'] == '11.00 ± 1.41 / 60.00 ± 0.00 (2)'
+    assert rows['nothing learned']['× random, linear-8'] == '1.00' and rows['nothing learned']['pretraining'] == ''
+    assert rows['on a grid']['pretraining'] == '10min'
+    assert rows['on regions backbone']['linear-8'] == '14.00 / 60.00'
+    assert rows['on regions backbone']['× random, linear-8'] == '', 'its baseline has not been run'
+    assert rows['with labels']['linear-8'] == '40.00 / 60.00' and rows['with labels']['end to end'] == '50.00 / 88.00'
+
+
+def test_what_has_not_been_run_is_empty(benchmark):
+    rows = cells(main_table(benchmark, Results([], 'cpu', 'table')))
+    assert set(rows) == {row.title for row in benchmark.rows.values()}
+    assert {cell for row in rows.values() for cell in row.values()} == {''}
+    assert table(benchmark, Results([], 'cpu', 'table')).count('|') > 10
+
+
+def test_differences_are_taken_seed_by_seed(benchmark, results):
+    assert cells(comparisons(benchmark, results)) == {
+        'on regions − on a grid': {'linear-3': '', 'linear-8': '+2.00 ± 1.41 (2)'}
+    }
+    fewer = Results([r for r in RESULTS if (r['run'], r['seed']) != ('grid', 1)], 'cpu', 'table')
+    assert cells(comparisons(benchmark, fewer))['on regions − on a grid']['linear-8'] == '+1.00'
+
+
+def test_the_best_row_with_its_classes_beside_what_bounds_it(benchmark, results):
+    assert best_row(benchmark, results).name == 'regions'
+    text = table(benchmark, results)
+    rows = cells(text[text.index('| IoU, linear-8') :].strip())
+    assert rows['road'] == {
+        'nothing learned': '41.00 ± 1.41 (2)',
+        'on regions': '49.00 ± 4.24 (2)',
+        'with labels': '70.00',
+    }
+    assert set(rows['sign'].values()) == {''}, 'a class that never occurs has no IoU'
+
+
+def test_the_curve_ends_with_the_last_checkpoint(benchmark, results, tmp_path):
+    assert curve_points(benchmark, results, benchmark.rows['regions']) == {2: 13.0, 4: 16.0}
+    assert curve_points(benchmark, results, benchmark.rows['grid']) == {4: 15.0}
+    assert draw_curve(benchmark, results, tmp_path / 'out' / 'curve.png')
+    assert (tmp_path / 'out' / 'curve.png').stat().st_size > 5000
+    assert not draw_curve(benchmark, Results([], 'cpu', 'table'), tmp_path / 'none.png')
+    assert not (tmp_path / 'none.png').exists()
+
+
+def test_what_was_tried_is_listed_with_its_settings(benchmark):
+    rows = variants(benchmark, Results(RESULTS, 'cpu', 'table')).splitlines()
+    found = [row for row in rows if '| v ' in row]
+    assert len(found) == 1
+    assert variants(benchmark, Results(RESULTS, 'cpu', 'tune')).count('98.00') == 1
+    pretraining = result('regions', variant='v', variant_options={'a.b': 1})
+    listed = variants(benchmark, Results([*RESULTS, pretraining], 'cpu', 'table'))
+    assert '`a.b=1`' in listed and '99.00 / 60.00' in listed
+
+
+def test_sizes_and_splits_are_kept_apart(benchmark):
+    assert '97.00' in table(benchmark, Results(RESULTS, 'gpu', 'table'))
+    assert '97.00' not in table(benchmark, Results(RESULTS, 'cpu', 'table'))
+
+
+def test_one_training_cannot_count_twice(benchmark):
+    with pytest.raises(ValueError, match='two results are of grid, decoder, linear-8, seed 0'):
+        table(benchmark, Results([*RESULTS, result('grid', 'linear-8', 0, 15.5)], 'cpu', 'table'))
+
+
+def test_results_alone_give_the_same_table(benchmark, results, tmp_path):
+    files = export_results(RESULTS, tmp_path / 'kept')
+    assert len(set(files)) == len(RESULTS)
+    assert 'cpu_regions_seed-0_table_decoder_linear-8_iter-2.result.json' in {file.name for file in files}
+    again = Results(read_results(tmp_path / 'kept'), 'cpu', 'table')
+    assert table(benchmark, again) == table(benchmark, results)
+
+
+def test_other_files_are_not_taken_for_results(tmp_path):
+    (tmp_path / 'result.json').write_text('{"mIoU": 99}')
+    with pytest.raises(ValueError, match='is not the result of a training: it has no embedder|it has no fingerprint'):
+        read_results(tmp_path)

@@ -1,0 +1,145 @@
+"""Every training of the benchmark on CamVid builds and makes one step, on small data; and rows differ as they say."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from test_configs import data, flat, scope, shrink  # noqa: F401  fixtures
+
+from mmvice.apis import build_runner
+from mmvice.apis.probe_benchmark import Variant, make_plan, read_benchmark
+
+ROOT = Path(__file__).parents[1]
+BENCHMARK = read_benchmark(ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml')
+SPLITS, SIZES = ('tune', 'table'), ('cpu', 'gpu')
+
+
+def plan(size, split, **kwargs):
+    return make_plan(BENCHMARK, Path('runs'), size, split, seeds=[0], **kwargs)
+
+
+PRETRAININGS = {
+    f'{size}-{job.run}-{split}': job
+    for size in SIZES
+    for split in SPLITS
+    for job in plan(size, split)
+    if job.probe is None and (split == 'table' or job.run == 'supervised')
+}
+EMBEDDERS = {'decoder': 'random', 'color-position': 'color-position', 'hypercolumns': 'random-backbone'}
+PROBES = {
+    f'{size}-{split}-{embedder}-{probe}': job
+    for size in SIZES
+    for split in SPLITS
+    for embedder, row in EMBEDDERS.items()
+    for probe in ('linear-256', 'cluster-11-hungarian')
+    for job in plan(size, split, rows=[row], probes=[probe])
+    # all of them, but each pair only at one place
+    if (size == 'cpu') == (split == 'tune') or embedder == 'decoder'
+}
+
+
+def small(job, data, tmp_path):  # noqa: F811
+    cfg = shrink(job.load_config(), data, tmp_path)
+    for name in ('train', 'val', 'test'):
+        dataset = cfg.get(f'{name}_dataloader', {}).get('dataset', {})
+        if 'indices' in dataset:
+            dataset.indices = [0]
+    cfg.train_dataloader.batch_size = 2
+    return cfg
+
+
+@pytest.mark.parametrize('name', PRETRAININGS)
+def test_pretraining(name, data, tmp_path):  # noqa: F811
+    runner = build_runner(small(PRETRAININGS[name], data, tmp_path))
+    before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
+    model = runner.train()
+    backbone = [n for n in before if n.startswith('backbone.')]
+    after = dict(model.named_parameters())
+    assert backbone and any(not torch.equal(after[n], before[n]) for n in backbone)
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert (tmp_path / 'iter_1.pth').is_file()
+
+
+@pytest.mark.parametrize('name', PROBES)
+def test_probes(name, data, tmp_path):  # noqa: F811
+    cfg = small(PROBES[name], data, tmp_path)
+    if cfg.train_cfg.type == 'ClusterFitLoop':
+        cfg.train_cfg.max_samples = 200
+    runner = build_runner(cfg)
+    runner.train()
+    assert all(not p.requires_grad for p in runner.model.backbone.parameters())
+    assert 0 <= runner.val_loop.run()['mIoU'] <= 100
+
+
+def test_the_parts_of_the_tuning_split_are_whole_pieces_of_drives():
+    split = Config.fromfile(BENCHMARK.folder / 'tuning_split.py')
+    assert sorted([*split.fitted, *split.held_out]) == list(range(367))
+    drives = [range(62), range(62, 163), range(163, 367)]
+    for drive in drives:
+        held_out = [i for i in split.held_out if i in drive]
+        assert held_out == list(drive)[-len(held_out) :] and abs(len(held_out) / len(drive) - 0.2) < 0.01
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_the_validation_images_are_looked_at_for_the_table_only(size):
+    for job in plan(size, 'tune'):
+        settings = flat(job.load_config())
+        paths = [value for key, value in settings.items() if 'dataset' in key and 'path' in key.rpartition('.')[2]]
+        assert paths and all(path.endswith('/train') for path in paths), job.name
+        if job.probe is not None or job.run == 'supervised':
+            cfg = job.load_config()
+            parts = [set(cfg[f'{name}_dataloader'].dataset.indices) for name in ('train', 'val', 'test')]
+            assert not parts[0] & parts[1] and parts[1] == parts[2] and len(parts[0] | parts[1]) == 367
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_pretraining_sees_no_labels_and_as_many_images_in_every_row(size):
+    jobs = [job for job in plan(size, 'table') if job.probe is None]
+    configs = {job.run: job.load_config() for job in jobs}
+    seen = {cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size for cfg in configs.values()}
+    assert len(seen) == 1
+    for run, cfg in configs.items():
+        labelled = any('Annotations' in step.type for step in cfg.train_dataloader.dataset.pipeline)
+        assert labelled == (run == 'supervised')
+        assert cfg.train_dataloader.dataset.data_prefix.img_path == 'images/train'
+        backbone = {key: value for key, value in cfg.model.backbone.items() if key != 'out_indices'}
+        assert backbone == configs['superpixels'].model.backbone
+
+
+# row: what it may change of ViCE with superpixels
+PIPELINE = 'train_dataloader.dataset.pipeline'
+CHANGES = {
+    'pixels': {('SuperpixelGrid', 'type'), ('SuperpixelGrid', 'region_size')},
+    'grid': {('SuperpixelGrid', 'type')},
+    'no-mask': {('SuperpixelMask', 'max_ratio')},
+    'no-context': {('ContextualViewCrop', 'contextual')},
+    'no-queue': {('model', 'head.queue_length')},
+    'mean-first': {('model', 'head.normalize_pixels')},
+    'per-region': {('model', 'head.reduction')},
+    'reference': {('model', 'head.normalize_pixels'), ('model', 'head.reduction')},
+}
+
+
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('row', CHANGES)
+def test_a_row_changes_what_it_says_and_nothing_else(row, size):
+    base, changed = (
+        plan(size, 'table', rows=[name], probes=[], variant=Variant('v', {'train_cfg.max_iters': 5}))[0].load_config()
+        for name in ('superpixels', row)
+    )
+    before, after = flat(base), flat(changed)
+    found = set()
+    for key in before.keys() | after.keys():
+        if before.get(key) == after.get(key):
+            continue
+        if key.startswith(PIPELINE):
+            place, _, setting = key.removeprefix(f'{PIPELINE}.').partition('.')
+            found.add((changed.train_dataloader.dataset.pipeline[int(place)].type, setting))
+        else:
+            found.add(tuple(key.split('.', 1)))
+    assert found == CHANGES[row]
+
+
+def test_every_row_that_trains_vice_is_checked():
+    assert {row.name for row in BENCHMARK.rows.values() if row.pretrain == 'vice'} == {*CHANGES, 'superpixels'}

@@ -1,0 +1,125 @@
+#!/usr/bin/env python
+"""Collect the benchmark on CamVid: its table, what was tried, its pictures."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from mmvice.apis.arguments import positive
+from mmvice.apis.probe_benchmark import SIZES, Results, export_results, read_benchmark, read_results, table, variants
+from mmvice.apis.probe_benchmark.pictures import compared_models, draw_curve
+
+EXAMPLES = """examples:
+  The table so far, and its numbers as small files to be kept:
+    python tools/analysis_tools/benchmark_camvid.py table --out work_dirs/benchmark_camvid/cpu.md --export DIR
+  The table again, from these files:
+    python tools/analysis_tools/benchmark_camvid.py table --work-dir DIR
+  What was tried on the held-out part of the training images:
+    python tools/analysis_tools/benchmark_camvid.py tune
+  Segmentations and principal components side by side, and mIoU over pretraining steps:
+    python tools/analysis_tools/benchmark_camvid.py pictures --out work_dirs/benchmark_camvid/pictures
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest='kind', required=True, metavar='{table,tune,pictures}')
+    shown = kinds.add_parser('table', help='the rows of the benchmark, measured on the validation images')
+    tried = kinds.add_parser('tune', help='all variants, measured on the held-out part of the training images')
+    drawn = kinds.add_parser('pictures', help='models side by side, and mIoU over pretraining steps')
+    for part in (shown, tried):
+        part.add_argument('--out', type=Path, metavar='FILE.md', help='write there (default: print)')
+        part.add_argument('--export', type=Path, metavar='DIR', help='also copy the results there, without the runs')
+    drawn.add_argument(
+        '--out',
+        type=Path,
+        default=Path('work_dirs/benchmark_camvid/pictures'),
+        metavar='DIR',
+        help='default: %(default)s',
+    )
+    drawn.add_argument(
+        '--rows',
+        nargs='+',
+        default=['random', 'superpixels', 'supervised'],
+        metavar='ROW',
+        help='models to show (default: %(default)s)',
+    )
+    drawn.add_argument(
+        '--data-root', type=Path, default=Path('data/camvid'), metavar='DIR', help='default: %(default)s'
+    )
+    drawn.add_argument('--max-images', type=positive, default=6, metavar='N', help='default: %(default)s')
+    for part in (shown, tried, drawn):
+        part.add_argument('--size', choices=SIZES, default='cpu', help='default: %(default)s')
+        part.add_argument(
+            '--work-dir',
+            type=Path,
+            default=Path('work_dirs/benchmark_camvid'),
+            metavar='DIR',
+            help='folder of all runs, or of collected results (default: %(default)s)',
+        )
+        part.add_argument(
+            '--benchmark',
+            type=Path,
+            default=ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml',
+            metavar='FILE.yml',
+            help='the rows (default: configs/benchmark/camvid/benchmark.yml)',
+        )
+    return parser.parse_args(argv)
+
+
+def collect(args: argparse.Namespace) -> None:
+    """Print or write the table, or what was tried."""
+    benchmark = read_benchmark(args.benchmark)
+    split = 'table' if args.kind == 'table' else 'tune'
+    results = Results(read_results(args.work_dir), args.size, split)
+    text = (table if args.kind == 'table' else variants)(benchmark, results)
+    if args.export is not None:
+        print(f'{len(export_results(results.all, args.export))} results in {args.export}', file=sys.stderr)
+    if args.out is None:
+        print(text.rstrip())
+        return
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(text, encoding='utf-8')
+    print(f'wrote {args.out}', file=sys.stderr)
+
+
+def draw(args: argparse.Namespace) -> None:
+    """Write the pictures."""
+    benchmark = read_benchmark(args.benchmark)
+    curve = args.out / 'curve.png'
+    if draw_curve(benchmark, Results(read_results(args.work_dir), args.size, 'table'), curve):
+        print(curve)
+    else:
+        print('no checkpoint of a row with a curve has been probed, so there is no curve', file=sys.stderr)
+    models = compared_models(benchmark, args.work_dir, args.size, args.rows)
+    command = [sys.executable, str(ROOT / 'tools' / 'visualization' / 'compare.py')]
+    for model in models:
+        command += ['--model', *map(str, model)]
+    images, labels = args.data_root / 'images' / 'val', args.data_root / 'annotations' / 'val'
+    command += [str(images), '--labels', str(labels), '--pca', '--max-images', str(args.max_images)]
+    if subprocess.run([*command, '--output-dir', str(args.out)], check=False).returncode:
+        raise ValueError('the pictures of models side by side could not be made, see above')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Do what the command line asks for."""
+    args = parse_args(argv)
+    try:
+        if args.kind == 'pictures':
+            draw(args)
+        else:
+            collect(args)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(f'error: {error}') from error
+
+
+if __name__ == '__main__':
+    main()

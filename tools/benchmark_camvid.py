@@ -1,0 +1,148 @@
+#!/usr/bin/env python
+"""Run the benchmark on CamVid (configs/benchmark/camvid): pretrainings, and probes of each.
+
+A second run goes on where the first one stopped, and does not repeat what has finished. Everything of a run lies in
+WORK_DIR/SIZE/ROW/seed-N: pretraining/, and a folder for each probe under tune/ or table/, with the output of the
+training, its logs, its whole config, and result.json with the numbers.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from mmengine.config import DictAction
+
+from mmvice.apis.arguments import positive
+from mmvice.apis.probe_benchmark import (
+    SIZES,
+    SPLITS,
+    Executor,
+    Results,
+    Variant,
+    make_plan,
+    read_benchmark,
+    read_results,
+    state,
+    table,
+)
+
+EXAMPLES = """examples:
+  All of it, and what there is to do:
+    python tools/benchmark_camvid.py --jobs 2
+    python tools/benchmark_camvid.py --dry-run
+
+  Try settings of the pretraining, measured on the held-out part of the training images; a step of a pipeline goes by
+  its type:
+    python tools/benchmark_camvid.py --split tune --rows superpixels --seeds 0 --probes linear-11 linear-256 \\
+        --variant lr-1e-3 optim_wrapper.optimizer.lr=1e-3
+    python tools/benchmark_camvid.py --split tune --rows superpixels --seeds 0 --probes linear-11 linear-256 \\
+        --variant slic-8_strong train_dataloader.dataset.pipeline.SuperpixelSLIC.region_size=8 \\
+        train_dataloader.dataset.pipeline.ViewColorDistortion.strength=1.0
+    python tools/analysis_tools/benchmark_camvid.py tune
+"""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--size', choices=SIZES, default='cpu', help='configs of that folder (default: %(default)s)')
+    parser.add_argument(
+        '--split',
+        choices=SPLITS,
+        default='table',
+        help='table: probes learn from the training images and are measured on the validation images. tune: both on '
+        'parts of the training images (default: %(default)s)',
+    )
+    parser.add_argument('--rows', nargs='+', metavar='ROW', help='rows of the table (default: all)')
+    parser.add_argument(
+        '--probes', nargs='*', metavar='PROBE', help='probes; none after it for pretraining alone (default: all)'
+    )
+    parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='seeds (default: those of each row, from 0)')
+    parser.add_argument(
+        '--variant',
+        nargs='+',
+        default=[],
+        metavar=('NAME', 'KEY=VALUE'),
+        help='settings of the pretraining to try, as --cfg-options of tools/train.py, and a name for them',
+    )
+    parser.add_argument(
+        '--probe-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='settings of all probes'
+    )
+    parser.add_argument(
+        '--jobs', type=positive, default=1, metavar='N', help='trainings at a time, a CPU core each (default: 1)'
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, default=Path('work_dirs/benchmark_camvid'), metavar='DIR', help='default: %(default)s'
+    )
+    parser.add_argument('--dry-run', action='store_true', help='list the trainings and their commands, and run none')
+    parser.add_argument(
+        '--benchmark',
+        type=Path,
+        default=ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml',
+        metavar='FILE.yml',
+        help='what there is to run; configs are looked for beside it (default: configs/benchmark/camvid/benchmark.yml)',
+    )
+    return parser.parse_args(argv)
+
+
+def variant_of(words: Sequence[str]) -> Variant:
+    """The variant that ``--variant`` describes.
+
+    Raises:
+        ValueError: If a word after the name is no KEY=VALUE.
+    """
+    if not words:
+        return Variant()
+    name, *settings = words
+    wrong = [word for word in settings if '=' not in word]
+    if '=' in name or wrong or not settings:
+        raise ValueError(f'--variant takes a name and then KEY=VALUE, got {" ".join(words)}')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='+', action=DictAction)
+    options: Mapping = parser.parse_args(['--options', *settings]).options
+    return Variant(name, options)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what is left; status 1 if something failed."""
+    args = parse_args(argv)
+    try:
+        benchmark = read_benchmark(args.benchmark)
+        jobs = make_plan(
+            benchmark,
+            args.work_dir,
+            args.size,
+            args.split,
+            args.rows,
+            args.probes,
+            args.seeds,
+            variant_of(args.variant),
+            args.probe_options,
+        )
+        if args.dry_run:
+            for job in jobs:
+                print(f'{state(job):9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
+            return
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the trainings, too
+        wrong = Executor(ROOT / 'tools' / 'train.py', args.jobs, lambda line: print(line, flush=True)).run(jobs)
+    except (ValueError, FileNotFoundError, KeyError) as error:
+        raise SystemExit(f'error: {error}') from error
+    except KeyboardInterrupt as error:
+        raise SystemExit('interrupted: the same command goes on from the last checkpoints') from error
+    if args.split == 'table':
+        out = args.work_dir / f'{args.size}.md'
+        out.write_text(table(benchmark, Results(read_results(args.work_dir), args.size, 'table')), encoding='utf-8')
+        print(f'the table so far: {out}')
+    if wrong:
+        raise SystemExit(f'{len(wrong)} of {len(jobs)} trainings have no result: ' + '; '.join(j.name for j in wrong))
+
+
+if __name__ == '__main__':
+    main()
