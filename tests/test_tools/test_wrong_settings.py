@@ -245,6 +245,7 @@ def test_classes_of_a_fine_tuned_segmentor(refused, tmp_path):
         ('model.head.num_concept=9', ["argument 'num_concept'", 'num_concepts']),
         ('model.head.type=DenseSwavHead', ['DenseSwavHead is not in the mmvice::model registry']),
         ('model.head.epsilon=0', ['epsilon must be positive', '0']),
+        ('train_dataloader.batch_size=0', ['train_dataloader.batch_size must be at least 1 image, got 0']),
         ('train_cfg.max_iter=9', ["argument 'max_iter'", 'max_iters']),
         ('train_dataloader.dataset.pipeline.1.num_views=1', ['num_views must be an integer of at least 2', 'got 1']),
         ('train_dataloader.dataset.pipeline.1.view_size=0', ['view_size must be a positive integer', 'got 0']),
