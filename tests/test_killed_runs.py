@@ -98,6 +98,8 @@ def test_killed_at_any_time_with_workers(trainings, unbroken):
 @pytest.mark.stress
 def test_killed_at_any_time_many_times(trainings, unbroken):
     results = trainings(*(('any_time', dict(workers=seed % 3, seed=seed, kills=5)) for seed in range(1, 13)))
+    assert len(results) == 12
     for result in results:
+        assert result['killed'][0] == -9, 'it was not killed, but came to its end'
         assert result['resumed'] == 0
         assert_same_training(unbroken[1], load_checkpoint_file(result['last']))
