@@ -86,10 +86,10 @@ class Row:
     note: str = ''
 
     def verdict(self, quick: bool) -> str:
-        """'met' or 'MISSED'; small sizes are not judged."""
-        if self.target is None or self.ratio is None:
+        """'met' or 'MISSED'; small sizes are not judged, nor what could not be measured."""
+        if self.target is None:
             return ''
-        if quick:
+        if quick or self.ratio is None:
             return 'not judged'
         return 'met' if self.target.met(self.ratio) else 'MISSED'
 
@@ -104,34 +104,44 @@ def progress(text: str) -> None:
 class Times:
     """Seconds of the runs of each side, in the order in which they took turns.
 
-    ``cpu_seconds`` is what the process got of the processor in them: far less where others wanted it too.
+    ``cpu_seconds`` is what the process got of the processor in them: far less where others wanted it too. ``counted``
+    names the one of the two that medians, ratios and rests are of.
     """
 
     seconds: dict[str, list[float]]
     cpu_seconds: dict[str, list[float]]
+    counted: str = 'seconds'
+
+    @property
+    def _counted(self) -> dict[str, list[float]]:
+        return getattr(self, self.counted)
 
     def median(self, side: str) -> float:
         """Median seconds of a side."""
-        return median(self.seconds[side])
+        return median(self._counted[side])
 
     def ratio(self, over: str, under: str) -> float:
         """Median over the rounds of one side's time over the other's in the same round."""
-        return median(a / b for a, b in zip(self.seconds[over], self.seconds[under], strict=True))
+        return median(a / b for a, b in zip(self._counted[over], self._counted[under], strict=True))
 
-    def rest(self, side: str, part: str) -> float:
-        """Median over the rounds of what one side takes longer than another that is a part of it."""
-        return median(a - b for a, b in zip(self.seconds[side], self.seconds[part], strict=True))
+    def rests(self, side: str, part: str) -> list[float]:
+        """Round by round, what one side takes longer than another that is a part of it."""
+        return [a - b for a, b in zip(self._counted[side], self._counted[part], strict=True)]
 
     def details(self) -> dict[str, Any]:
         """For the JSON file."""
         medians, cpu_medians = (
             {side: median(values) for side, values in measured.items()} for measured in (self.seconds, self.cpu_seconds)
         )
-        return dict(median_seconds=medians, median_cpu_seconds=cpu_medians, seconds=self.seconds)
+        return dict(counted=self.counted, median_seconds=medians, median_cpu_seconds=cpu_medians, seconds=self.seconds)
 
 
 def interleave(
-    sides: Mapping[str, Callable[[], object]], repeats: int, device: str | torch.device = 'cpu', warm: bool = True
+    sides: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: str | torch.device = 'cpu',
+    warm: bool = True,
+    elapsed: bool = False,
 ) -> Times:
     """Let sides take turns (A, B, A, B, ...), so that whatever else the machine does meets all of them alike.
 
@@ -140,11 +150,15 @@ def interleave(
         repeats: Rounds that are counted.
         device: A GPU is waited for before and after each run.
         warm: Run every side once before, uncounted; False if that has been done.
+        elapsed: Count the time that passes, waiting included, where it would be the processor's: on one thread of the
+            CPU that is the same on a quiet machine, and what others do on a shared one is left out.
     """
     if warm:
         for work in sides.values():
             work()
-    times = Times({side: [] for side in sides}, {side: [] for side in sides})
+    alone = torch.device(device).type == 'cpu' and torch.get_num_threads() == 1
+    counted = 'cpu_seconds' if alone and not elapsed else 'seconds'
+    times = Times({side: [] for side in sides}, {side: [] for side in sides}, counted)
     for _ in range(repeats):
         gc.collect()
         for side, work in sides.items():

@@ -34,7 +34,7 @@ def rows(settings: Settings) -> Iterator[Row]:
                 plain=lambda arguments=arguments: DictListDataset(**arguments),
             )
             check_equal(sides['ours'](), sides['plain'](), number)
-            times = interleave(sides, min(settings.repeats, 3), warm=False)
+            times = interleave(sides, min(settings.repeats, 3), warm=False, elapsed=True)
             yield Row(
                 'h',
                 f'start with a {what} of {number} paths, in seconds; plain: a dict an image',

@@ -18,10 +18,11 @@ from mmvice.utils.jit import jit, share_out
 
 @lru_cache(maxsize=64)
 def _axis(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    source = (torch.arange(out_size, dtype=torch.float64) + 0.5) * (in_size / out_size) - 0.5
-    source = source.clamp_(0, in_size - 1)
-    lower = source.floor().clamp_(max=max(in_size - 2, 0))
-    return to_device(lower.long(), device), to_device((source - lower).to(dtype), device)
+    with torch.inference_mode(False):  # what is kept may be asked for by a training later
+        source = (torch.arange(out_size, dtype=torch.float64) + 0.5) * (in_size / out_size) - 0.5
+        source = source.clamp_(0, in_size - 1)
+        lower = source.floor().clamp_(max=max(in_size - 2, 0))
+        return to_device(lower.long(), device), to_device((source - lower).to(dtype), device)
 
 
 def bilinear_axis(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -50,17 +51,18 @@ def bilinear_axis(in_size: int, out_size: int, device: torch.device | str, dtype
 
 @lru_cache(maxsize=64)
 def _matrices(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    lower, weight = _axis(in_size, out_size, torch.device('cpu'), torch.float64)
-    rows = torch.arange(out_size)
-    linear = torch.zeros(out_size, in_size, dtype=torch.float64)
-    quadratic = torch.zeros(out_size, 2 * in_size - 1, dtype=torch.float64)
-    linear[rows, lower] = 1 - weight
-    quadratic[rows, 2 * lower] = (1 - weight) ** 2
-    if in_size > 1:
-        linear[rows, lower + 1] = weight
-        quadratic[rows, 2 * lower + 1] = 2 * weight * (1 - weight)
-        quadratic[rows, 2 * lower + 2] = weight**2
-    return to_device(linear.to(dtype), device), to_device(quadratic.to(dtype), device)
+    with torch.inference_mode(False):
+        lower, weight = _axis(in_size, out_size, torch.device('cpu'), torch.float64)
+        rows = torch.arange(out_size)
+        linear = torch.zeros(out_size, in_size, dtype=torch.float64)
+        quadratic = torch.zeros(out_size, 2 * in_size - 1, dtype=torch.float64)
+        linear[rows, lower] = 1 - weight
+        quadratic[rows, 2 * lower] = (1 - weight) ** 2
+        if in_size > 1:
+            linear[rows, lower + 1] = weight
+            quadratic[rows, 2 * lower + 1] = 2 * weight * (1 - weight)
+            quadratic[rows, 2 * lower + 2] = weight**2
+        return to_device(linear.to(dtype), device), to_device(quadratic.to(dtype), device)
 
 
 def linear_matrix(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> Tensor:

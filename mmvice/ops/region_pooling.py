@@ -26,11 +26,12 @@ _SPARE_BAG = 256  # unused entries that are summed, as zeros, into one spare row
 @lru_cache(maxsize=32)
 def _cell_order(in_size: tuple[int, int], out_size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """Order of the pixels of an (H, W) map that visits one interpolation cell after the other, and their cells."""
-    lower_y, _ = bilinear_axis(in_size[0], out_size[0], 'cpu', torch.float64)
-    lower_x, _ = bilinear_axis(in_size[1], out_size[1], 'cpu', torch.float64)
-    cells = (lower_y[:, None] * in_size[1] + lower_x[None, :]).flatten()
-    order = torch.argsort(cells, stable=True)
-    return to_device(order, device), to_device(cells[order], device)
+    with torch.inference_mode(False):  # kept for trainings, too
+        lower_y, _ = bilinear_axis(in_size[0], out_size[0], 'cpu', torch.float64)
+        lower_x, _ = bilinear_axis(in_size[1], out_size[1], 'cpu', torch.float64)
+        cells = (lower_y[:, None] * in_size[1] + lower_x[None, :]).flatten()
+        order = torch.argsort(cells, stable=True)
+        return to_device(order, device), to_device(cells[order], device)
 
 
 def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
@@ -94,7 +95,7 @@ def region_sums(
         sums = _sums_of_runs(rows, pixel_weights, ids, num_ids)
     if not mean:
         return sums
-    counts = _count_ids(ids.flatten(), num_ids).clamp_min(1)
+    counts = (_count_ids if count_entries else _count_ids_unasked)(ids.flatten(), num_ids).clamp_min(1)
     return sums / counts.unsqueeze(1).to(sums.dtype)
 
 
@@ -144,9 +145,12 @@ def _runs(ids: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _count_ids(ids: Tensor, num_ids: int) -> Tensor:
-    """How often each of the ids 0..num_ids-1 occurs; -1 is not counted. ``bincount`` would hold up a GPU."""
-    if ids.device.type == 'cpu':
-        return torch.bincount(ids + 1, minlength=num_ids + 1)[1:]
+    """How often each of the ids 0..num_ids-1 occurs; -1 is not counted."""
+    return torch.bincount(ids + 1, minlength=num_ids + 1)[1:]
+
+
+def _count_ids_unasked(ids: Tensor, num_ids: int) -> Tensor:
+    """:func:`_count_ids` without ``bincount``, which would hold up a GPU to learn the largest id."""
     return ids.new_zeros(num_ids + 1).scatter_add(0, ids + 1, torch.ones_like(ids))[1:]
 
 

@@ -39,8 +39,8 @@ class EmbeddingMap:
 
     Features may have any magnitude: where the largest value of a map is not in 2^-10..2^16, the map is first scaled by
     a power of two, which rounds nothing. Where :math:`|u_j|` is then under 1e-12, a pixel has no direction: its
-    embedding and the gradient from there are zero. One value that is not finite makes norms, and with them all else,
-    NaN in the whole of its map, not only around it.
+    embedding and the gradient from there are zero. One value that is not finite makes norms, and what is computed from
+    them, NaN in the whole of its map, not only around it.
 
     Norms are computed once and kept. So the features must not be changed in place afterwards, and after a backward pass
     through one of the results the next one needs a new map of the same features, or ``retain_graph=True`` before.
@@ -157,7 +157,8 @@ class EmbeddingMap:
             bias: (C,) or None.
 
         Returns:
-            Tensor: int64 (B, H, W) in 0..C-1; of equal scores the first. See :func:`mmvice.ops.bilinear_argmax`.
+            Tensor: int64 (B, H, W) in 0..C-1; of equal scores the first, and anything where features are not finite.
+            See :func:`mmvice.ops.bilinear_argmax`.
         """
         self._check_weight(weight, bias)
         with self._full_precision():
@@ -174,7 +175,16 @@ class EmbeddingMap:
 
         Returns:
             Tensor: (n, D) unit vectors.
+
+        Raises:
+            IndexError: If a pixel is not in the maps (on the CPU; elsewhere as indexing of a tensor says it).
         """
+        if y.device.type == 'cpu':
+            for name, index, length in (('batch', batch, len(self)), ('y', y, self.size[0]), ('x', x, self.size[1])):
+                if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < length:
+                    raise IndexError(
+                        f'{name} must lie in 0..{length - 1}, got {int(index.min())} to {int(index.max())}'
+                    )
         rows = self._feature_rows()
         _, height, width, dims = rows.shape
         lower_y, weight_y = bilinear_axis(height, self.size[0], rows.device, rows.dtype)
@@ -187,16 +197,23 @@ class EmbeddingMap:
         return unit_vectors(upper * (1 - wy) + lower * wy, dim=1)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """First and second moment of the embeddings of all pixels: mean (D,) and mean outer product (D, D)."""
+        """First and second moment of the embeddings of all pixels: mean (D,) and mean outer product (D, D).
+
+        Both are zeros for a batch of no maps.
+        """
         with self._full_precision():
             rows = self._feature_rows()
             inverse = self._inverse_norms()
             linear_y, linear_x, quadratic_y, quadratic_x = self._axis_matrices()
             first = torch.einsum('byx,byxd->d', linear_y.T @ inverse @ linear_x, rows)
             second = gram_map_adjoint(quadratic_y.T @ inverse.square() @ quadratic_x, rows)
-            return first / inverse.numel(), second / inverse.numel()
+            pixels = max(inverse.numel(), 1)
+            return first / pixels, second / pixels
 
     def _check_weight(self, weight: Tensor, bias: Tensor | None) -> None:
+        for name, value in dict(weight=weight, bias=bias).items():
+            if not isinstance(value, Tensor) and not (name == 'bias' and value is None):
+                raise TypeError(f'{name} must be a tensor, got {_describe(value)}')
         if weight.ndim != 2 or weight.shape[1] != self.embed_dims or not len(weight):
             raise ValueError(f'weight must be (C, {self.embed_dims}) with C >= 1, got shape {tuple(weight.shape)}')
         if bias is not None and bias.shape != weight.shape[:1]:
@@ -243,8 +260,9 @@ class EmbeddingMap:
     def _map_scale(self) -> Tensor:
         """The power of two (B, 1, 1, 1) that scales the features of each map; 1 for usual ones."""
         if self._scale is None:
-            largest = largest_magnitude(self.features, (1, 2, 3))
-            self._scale = safe_scale(self._precise(largest))
+            with torch.inference_mode(False):
+                largest = largest_magnitude(self.features, (1, 2, 3))
+                self._scale = safe_scale(self._precise(largest))
         return self._scale
 
     @property

@@ -1,8 +1,10 @@
 """What the converters of published data sets share: files whole or not at all, work that resumes, one clear error."""
 
 import argparse
+import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -164,13 +166,24 @@ def _calls(function: Callable[..., Any], jobs: Sequence[tuple], workers: int) ->
     if workers == 1:
         yield from (function(*job) for job in jobs)
         return
-    with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+    with ProcessPoolExecutor(workers, initializer=_begin_worker) as pool:
         try:
             yield from pool.map(function, *zip(*jobs), chunksize=min(32, -(-len(jobs) // workers)))
         except BrokenProcessPool as error:
             raise OSError('a converting process was killed, perhaps for memory; try fewer --workers') from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """Have a worker use one core, and end with the process that has started it, however that one ends."""
+    cv2.setNumThreads(0)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # the worker may be waiting for work that never comes
 
 
 def _say(text: str) -> None:

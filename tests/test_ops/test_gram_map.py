@@ -24,6 +24,20 @@ def test_loops_give_what_products_give(batch, height, width, dims, seed):
     )
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 9), st.integers(1, 4), st.booleans())
+def test_an_image_as_networks_lay_it_out_has_the_same(height, width, dims, threads, contiguous):
+    rows = make_rows((1, height, width, dims))
+    features = rows[0].permute(2, 0, 1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        gram = bilinear.gram_map_of_image(features.contiguous() if contiguous else features)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(gram, bilinear._gram_by_products(rows)[0])
+
+
 def test_the_gradient_is_that_of_the_map():
     rows = make_rows((2, 3, 4, 5)).requires_grad_()
     assert torch.autograd.gradcheck(gram_map, rows)

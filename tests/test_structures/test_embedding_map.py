@@ -207,6 +207,24 @@ def test_all_of_one_map_together_has_the_gradient_of_the_materialised_form():
     )
 
 
+def test_what_was_asked_for_under_inference_mode_hinders_no_training():
+    """Sizes that no other test has, as matrices are kept for each."""
+    features = torch.randn(2, 5, 5, 8, dtype=torch.float64)
+    regions = torch.randint(-1, 4, (2, 19, 31))
+    with torch.inference_mode():
+        used = EmbeddingMap(features, (19, 31))
+        expected = used.region_means(regions, [4, 4]), *used.moments(), used.norms(), used.argmax(torch.eye(5).double())
+        region_sums(features.permute(0, 2, 3, 1), None, regions, 4, False, count_entries=False)
+    features.requires_grad_()
+    for e in (used, EmbeddingMap(features, (19, 31))):
+        found = e.region_means(regions, [4, 4]), *e.moments(), e.norms(), e.argmax(torch.eye(5).double())
+        torch.testing.assert_close(found, expected)
+        torch.autograd.grad(sum(value.sum() for value in found[:-1]), features)
+    rows = features.permute(0, 2, 3, 1)
+    ids = torch.where(regions < 0, regions, regions + torch.tensor([0, 4])[:, None, None])
+    region_sums(rows, None, ids, 8, True, count_entries=False).sum().backward()
+
+
 def test_backward_may_be_repeated_where_the_graph_is_retained():
     e = make_map((4, 6, 17, 23))
     regions = torch.randint(-1, 4, (2, 17, 23))
@@ -251,6 +269,13 @@ def test_ids_of_any_width_give_the_same(dtype):
     assert torch.equal(e.region_means(regions.to(dtype), [3, 3]), e.region_means(regions, [3, 3]))
 
 
+def test_a_batch_of_no_maps_gives_nothing():
+    e = EmbeddingMap(torch.zeros(0, 5, 2, 2), (4, 4))
+    assert e.region_means(torch.zeros(0, 4, 4, dtype=torch.long), []).shape == (0, 5)
+    assert e.dense().shape == (0, 5, 4, 4) and e.argmax(torch.eye(5)).shape == (0, 4, 4)
+    assert all((moment == 0).all() for moment in e.moments())
+
+
 def test_bad_input_is_named():
     e = make_map((2, 2, 4, 4))
     regions = torch.zeros(2, 4, 4, dtype=torch.long)
@@ -262,6 +287,14 @@ def test_bad_input_is_named():
     for size in (24, (4.5, 4), 'ab'):
         with pytest.raises(TypeError, match=r'size must be \(H, W\), two ints, got'):
             EmbeddingMap(e.features, size)
+    for method in (e.project, e.argmax):
+        with pytest.raises(TypeError, match='weight must be a tensor, got list'):
+            method([[1.0] * 5])
+        with pytest.raises(TypeError, match='bias must be a tensor, got ndarray'):
+            method(torch.zeros(3, 5), torch.zeros(3).numpy())
+    for pixel in ((0, -1, 0), (0, 4, 0), (2, 0, 0), (0, 0, 4)):
+        with pytest.raises(IndexError, match=r'must lie in 0\.\.[13], got'):
+            e.sample(*torch.tensor(pixel)[:, None])
     for size in ((4,), (4, 0), (4, 4, 4)):
         with pytest.raises(ValueError, match=r'size must be \(H, W\) with H, W >= 1, got'):
             EmbeddingMap(e.features, size)

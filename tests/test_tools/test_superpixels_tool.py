@@ -97,6 +97,24 @@ def test_samples_are_those_of_computed_superpixels_bit_for_bit(tool, config, tmp
             assert (a.img_path, a.num_regions, a.noise_seed) == (b.img_path, b.num_regions, b.noise_seed)
 
 
+def test_the_printed_config_has_the_settings_of_the_command_line(tool, config, tmp_path, capsys):
+    root = str(tmp_path / 'other')
+    write_image(Path(root, 'images/x.jpg'), np.random.default_rng(1))
+    start = 'train_dataloader.dataset'
+    options = [f'{start}.data_root={root}', f'{start}.pipeline.1.scale=60', f'{start}.pipeline.2.crop_size=(60,60)']
+    tool([str(config), str(tmp_path / 'sp'), '--workers', '1', '--cfg-options', *options])
+    out = capsys.readouterr().out
+    (tmp_path / 'stored.py').write_text(out[out.index('_base_ =') :])
+    expected = Config.fromfile(config).train_dataloader.dataset
+    expected.data_root, expected.pipeline[1].scale, expected.pipeline[2].crop_size = root, 60, (60, 60)
+    dataset = Config.fromfile(tmp_path / 'stored.py').train_dataloader.dataset
+    assert dataset.pipeline[3] == dict(type='LoadSuperpixels', folder=str(tmp_path / 'sp'), img_root=root)
+    for part in (expected, dataset):
+        del part.pipeline[3]
+    assert dataset == expected
+    assert DATASETS.build(Config.fromfile(tmp_path / 'stored.py').train_dataloader.dataset)[0] is not None
+
+
 def test_an_interrupted_run_goes_on_and_other_settings_are_refused(tool, config, tmp_path, capsys):
     arguments = [str(config), str(tmp_path / 'sp'), '--workers', '1']
     tool(arguments)

@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 
-from mmvice import __version__
 from mmvice.apis import existing_file
 from mmvice.datasets import UnlabeledImageDataset
 from mmvice.datasets.superpixel_files import (
@@ -39,6 +38,7 @@ WRITTEN = """written under OUTPUT_DIR:
 COMPUTING = ('SuperpixelSLIC', 'SuperpixelGrid')
 MANIFEST = 'superpixels.json'
 NUM_SAMPLES = 16
+FORMAT = 1  # of the files, and of what the steps compute: another number where either changes
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -97,14 +97,14 @@ def check_place(dataset: UnlabeledImageDataset, output_dir: str) -> None:
             raise ValueError(f'{output_dir} is in {folder}, which is searched for images: choose another folder')
 
 
-def check_manifest(output_dir: str, steps: Sequence[dict], img_root: str) -> None:
+def check_manifest(output_dir: str, steps: Sequence[dict]) -> None:
     """Note down what the files of a folder are made by; ValueError if those in it were made by something else."""
-    made_by = json.dumps(dict(mmvice=__version__, img_root=img_root, steps=steps), indent=2, default=str) + '\n'
+    made_by = json.dumps(dict(format=FORMAT, steps=steps), indent=2, default=str) + '\n'
     path = Path(output_dir, MANIFEST)
     if path.is_file() and path.read_text(encoding='utf-8') != made_by:
         raise ValueError(
-            f'{output_dir} has superpixels that were made with other settings or another version, see {path}: choose '
-            'another folder, or delete that one'
+            f'{output_dir} has superpixels that were made with other settings, or by another version of the steps, see '
+            f'{path}: choose another folder, or delete that one'
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(str(path), made_by.encode())
@@ -124,17 +124,44 @@ def estimate(paths: Sequence[str], pipeline: bytes, min_size: int, output_dir: s
     )
 
 
-def config_lines(config: str, computing: str, output_dir: str, img_root: str) -> str:
-    """A config that trains with the stored superpixels."""
-    return f"""_base_ = {'./' + Path(config).name!r}
-train_pipeline = [
-    dict(type='LoadSuperpixels', folder={output_dir!r}, img_root={img_root!r})
+def config_lines(config: str, dataset: ConfigDict, options: Sequence[str], output_dir: str, img_root: str) -> str:
+    """A config that trains with the stored superpixels.
+
+    Args:
+        config: The config that they are of.
+        dataset: Its train data set, with the settings of the command line.
+        options: Names of these settings.
+        output_dir, img_root: As ``LoadSuperpixels`` takes them.
+    """
+    loading = f"dict(type='LoadSuperpixels', folder={output_dir!r}, img_root={img_root!r})"
+    start = 'train_dataloader.dataset.'
+    changed = sorted({name[len(start) :].split('.')[0] for name in options if name.startswith(start)})
+    settings = ''.join(f', {name}={_literal(dataset[name])}' for name in changed if name != 'pipeline')
+    if 'pipeline' in changed:
+        steps = [loading if step.type in COMPUTING else _literal(step) for step in dataset.pipeline]
+        pipeline = ''.join(f'    {step},\n' for step in steps)
+    else:
+        (computing,) = {step.type for step in dataset.pipeline if step.type in COMPUTING}
+        pipeline = f"""    {loading}
     if step['type'] == {computing!r}
     else step
     for step in _base_.train_dataloader.dataset.pipeline
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 """
+    return f"""_base_ = {'./' + Path(config).name!r}
+train_pipeline = [
+{pipeline}]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline{settings}))
+"""
+
+
+def _literal(value: object) -> str:
+    """A value of a config as Python source."""
+    if isinstance(value, dict):
+        return f'dict({", ".join(f"{name}={_literal(part)}" for name, part in value.items())})'
+    if isinstance(value, (list, tuple)):
+        inside = ''.join(f'{_literal(part)}, ' for part in value)
+        return f'[{inside}]' if isinstance(value, list) else f'({inside})'
+    return repr(value)
 
 
 def convert_all(args: argparse.Namespace) -> None:
@@ -154,7 +181,7 @@ def convert_all(args: argparse.Namespace) -> None:
     check_place(dataset, output_dir)
     paths = [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
     targets = {superpixel_path(path, img_root, output_dir): path for path in paths}
-    check_manifest(output_dir, steps, img_root)
+    check_manifest(output_dir, steps)
 
     pipeline = pickle.dumps(steps)
     print(estimate(paths, pipeline, dataset.min_size, output_dir), flush=True)
@@ -164,7 +191,8 @@ def convert_all(args: argparse.Namespace) -> None:
     if skipped:
         print(f'left out {len(skipped):,} images, as training does: {some(skipped, 10)}')
     print(f'\nTo train with them, save this beside {args.config}:\n')
-    print(config_lines(args.config, steps[-1]['type'], args.output_dir, img_root))
+    options = args.cfg_options or {}
+    print(config_lines(args.config, cfg.train_dataloader.dataset, [*options], args.output_dir, img_root))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
