@@ -9,6 +9,7 @@ from typing import BinaryIO
 # torch.serialization.MAGIC_NUMBER as a pickle, at the beginning of what PyTorch saved before version 1.6
 _BEFORE_1_6 = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 _PROTOCOLS = tuple(b'\x80' + bytes([number]) for number in range(2, 6))
+_HARMLESS = ('torch.', 'collections.')
 _NO_PICKLE = (ValueError, EOFError, struct.error, LookupError, OverflowError, MemoryError, AttributeError)
 
 
@@ -31,8 +32,9 @@ def bare_pickle(file: str | Path) -> str | None:
     """What a file refers to that is a pickle, and not PyTorch's.
 
     Returns:
-        str or None: The first thing that would be imported if it were unpickled; empty if that is nothing, or hidden.
-            None if the file is no pickle, or one that goes on after its end and refers to nothing.
+        str or None: What would be imported if it were unpickled: the first thing that is not PyTorch's own; empty if
+            that is nothing, or hidden. None if the file is no pickle, or one that goes on after its end and refers to
+            nothing.
     """
     if is_of_pytorch_1_5(file):
         return None
@@ -45,7 +47,7 @@ def bare_pickle(file: str | Path) -> str | None:
             return None
         whole = not stream.read(1)
     if names and (whole or announced):
-        return names[0]
+        return next((name for name in names if not name.startswith(_HARMLESS)), names[0])
     return '' if whole else None
 
 

@@ -40,7 +40,7 @@ def check_whole(file: str | Path) -> None:
         if is_of_pytorch_1_5(file):
             raise UnpicklingError(
                 f'{file} has the format of PyTorch before version 1.6, of which nobody can tell whether it is whole: '
-                'save it anew, by torch.save(torch.load(FILE, weights_only=True), FILE)'
+                'save with torch.save what mmvice.utils.checkpoint.load_checkpoint_file(FILE) reads'
             ) from error
         size = Path(file).stat().st_size
         raise DamagedCheckpointError(

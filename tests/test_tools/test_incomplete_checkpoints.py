@@ -163,7 +163,7 @@ STRANGE = {
     'meta.dataset_meta': ['x', dict(classes=5)],
     'message_hub': ['abc', None, dict(log_scalars=5), {}],
     'message_hub.runtime_info': [5, {1: 2}, dict(best_score='high')],
-    'message_hub.log_scalars': [{'train/loss': HistoryBuffer()}],
+    'message_hub.log_scalars': [{'train/loss': HistoryBuffer([1.0], [1])}],
     'optimizer': [3, None, {}, dict(state={}, param_groups=[]), dict(state={0: 5}, param_groups=[dict(params=[0])])],
     'param_schedulers': [5, None, [5], dict(a=5)],
     'region_queues': [[1], 5],

@@ -86,17 +86,7 @@ def _compare_optimizers(optimizer: Optimizer, state: Any, name: str, kinds: Sequ
         )
 
 
-_DEFINING = (
-    'betas',
-    'momentum',
-    'alpha',
-    'rho',
-    'lambd',
-    'etas',
-    'tcoef',
-    'trust_coefficient',
-    'initial_accumulator_value',
-)
+_DEFINING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'eta', 'initial_accumulator_value')
 """Settings that tell the optimizers of PyTorch apart, and LARS from them."""
 
 
