@@ -6,6 +6,7 @@ import pickle
 import runpy
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,8 +15,9 @@ from threading import Thread
 import numpy as np
 import pytest
 import torch
-from hostile_files import Payload, archived, legacy, pickled, zipped
+from hostile_files import Payload, archived, continued, legacy, pickled, zipped
 from mmengine.config import Config
+from mmengine.fileio import LocalBackend
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_from_local
 from mmengine.utils.dl_utils import load_url
@@ -264,6 +266,30 @@ def test_what_cannot_be_downloaded_is_told(here, address):
     message = rf'cut\.pth cannot be read as a checkpoint.*; it is from {address}/cut\.pth: remove it to have it'
     with pytest.raises(pickle.UnpicklingError, match=message):
         read_weights(f'{address}/cut.pth')
+
+
+@pytest.fixture
+def object_store(here, monkeypatch) -> None:
+    """MMEngine's loader for object stores, with this folder in the place of one."""
+    store = LocalBackend()
+    monkeypatch.setattr(store, 'get', lambda name: (here / name.rpartition('/')[2]).read_bytes())
+    monkeypatch.setattr('mmengine.runner.checkpoint.get_file_backend', lambda *args, **kwargs: store)
+
+
+@pytest.mark.parametrize('path', [load_from, measure, backbone_of_a_runner], ids=lambda path: path.__name__)
+def test_code_in_an_object_store_is_refused_and_not_run(here, object_store, path):
+    """By torch's own switch, as MMEngine reads these by itself."""
+    continued(dict(state_dict={}, extra=Payload(here / 'made')), here / 'evil.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        path('s3://bucket/evil.pth', here)
+    assert not (here / 'made').exists(), 'the payload ran'
+
+
+def test_mmengine_alone_runs_code_of_an_object_store(here, object_store):
+    continued(dict(state_dict={}, extra=Payload(here / 'made')), here / 'evil.pth')
+    with suppress(Exception):  # which comes after the payload, as what follows is no checkpoint
+        CheckpointLoader.load_checkpoint('s3://bucket/evil.pth')
+    assert (here / 'made').is_dir()
 
 
 def test_the_payload_does_run_where_nothing_guards(here, address):
