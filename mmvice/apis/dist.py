@@ -2,12 +2,13 @@
 
 import os
 import subprocess
+import time
 from datetime import timedelta
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.dist import is_distributed
-from torch.distributed import init_process_group
+from mmengine.dist import barrier, is_distributed
+from torch.distributed import destroy_process_group, init_process_group
 
 # The environment variables torch.distributed reads, and who else has them; torchrun sets torch's own.
 RANKS = {
@@ -19,6 +20,8 @@ RANKS = {
         'LOCAL_RANK': 'OMPI_COMM_WORLD_LOCAL_RANK',
     },
 }
+
+_SECONDS_TO_RELEASE = 0.2
 
 
 def prepare_cpu_processes(cfg: Config) -> None:
@@ -47,6 +50,21 @@ def prepare_cpu_processes(cfg: Config) -> None:
         wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
     _replace_sync_bn(cfg.get('model'))
+
+
+def leave_together() -> None:
+    """End the process group, once every process has come here; without one nothing happens.
+
+    A launcher ends the others when one process fails at its exit, while the first may still be writing a checkpoint.
+    And a process may fail there: gloo's threads drop the tensors of an operation after telling that it is done, for
+    which they need Python's lock; if Python is at its end by then, that ends the program ("terminate called without an
+    active exception"). So the lock is left to them for a moment while Python is there.
+    """
+    if not is_distributed():
+        return
+    barrier()
+    destroy_process_group()
+    time.sleep(_SECONDS_TO_RELEASE)
 
 
 def _first_slurm_host() -> str:

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.elastic.multiprocessing.errors.error_handler import ErrorHandler
+
+from .dist import leave_together
 
 _FILE = 'TORCHELASTIC_ERROR_FILE'
 
@@ -33,5 +36,15 @@ class WholeErrorFile(ErrorHandler):
 
 
 def record_errors(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Have torchrun, where it has started this process, say which process failed first, and how."""
-    return record(main, WholeErrorFile())
+    """Have torchrun, where it has started this process, say which process failed first, and how.
+
+    Processes that do not fail end together, see :func:`mmvice.apis.dist.leave_together`.
+    """
+
+    @wraps(main)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        result = main(*args, **kwargs)
+        leave_together()
+        return result
+
+    return record(run, WholeErrorFile())

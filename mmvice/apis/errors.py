@@ -1,13 +1,14 @@
 """How a tool ends that its user gave something impossible: with the sentence that says so, and no traceback."""
 
+import ast
+import dis
 import inspect
-import linecache
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 
 import mmengine.config
 import mmengine.registry
@@ -55,12 +56,10 @@ def explain(error: BaseException) -> str | None:
 
 def _own_message(error: BaseException) -> str | None:
     """Of an error that mmvice, a tool, or MMEngine's config raises."""
-    *_, last = [None, *traceback.walk_tb(error.__traceback__)]
-    if last is None:
+    *_, last = [None, *_entries(error.__traceback__)]
+    if last is None or not _lies_in(last.tb_frame.f_code.co_filename, (*_OWN, _CONFIG)):
         return None
-    frame, number = last
-    line = linecache.getline(frame.f_code.co_filename, number)
-    return _text(error) if _is_own_raise(frame.f_code.co_filename, line, (*_OWN, _CONFIG)) else None
+    return _text(error) if _raises(last) else None
 
 
 def _building_message(error: BaseException) -> str | None:
@@ -81,18 +80,39 @@ def _building_message(error: BaseException) -> str | None:
 
 
 def _worker_message(text: str) -> str | None:
-    """Of an error that a data loader's worker has written down with its traceback."""
+    """Of an error that a data loader's worker has written down with its traceback, which is all that comes from it."""
     if ' in DataLoader worker process ' not in text:
         return None
-    places = list(re.finditer(r'^  File "(.+)", line \d+, in .+\n    (.+)$', text, re.MULTILINE))
-    if not places or not _is_own_raise(places[-1][1], places[-1][2], _OWN):
+    places = list(re.finditer(r'^  File "(.+)", line (\d+), in .+$', text, re.MULTILINE))
+    if not places or not _lies_in(places[-1][1], _OWN) or int(places[-1][2]) not in _raising_lines(places[-1][1]):
         return None
     last = re.search(r'^[\w.]+: ((?:.|\n)+)', text[places[-1].end() :], re.MULTILINE)
     return last[1].strip() if last else None
 
 
-def _is_own_raise(file: str, line: str, folders: tuple[Path, ...]) -> bool:
-    return line.lstrip().startswith('raise ') and any(folder in Path(file).parents for folder in folders)
+def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _raises(entry: TracebackType) -> bool:
+    """Whether a function got to this entry by a ``raise`` of its own, and not by an operation or call that failed."""
+    return dis.opname[entry.tb_frame.f_code.co_code[entry.tb_lasti]] == 'RAISE_VARARGS'
+
+
+def _raising_lines(file: str) -> set[int]:
+    """The lines of a source file that belong to a ``raise``."""
+    try:
+        nodes = ast.walk(ast.parse(Path(file).read_bytes()))
+    except (OSError, SyntaxError):
+        return set()
+    raises = [node for node in nodes if isinstance(node, ast.Raise)]
+    return {line for node in raises for line in range(node.lineno, node.end_lineno + 1)}
+
+
+def _lies_in(file: str, folders: tuple[Path, ...]) -> bool:
+    return any(folder in Path(file).parents for folder in folders)
 
 
 def _is_constructor(frame: FrameType) -> bool:

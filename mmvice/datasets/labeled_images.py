@@ -114,10 +114,11 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             missing = [info for info in data_list if key in info and not osp.isfile(info[key])]
             if missing:
                 listed = f' that {self.ann_file!r} lists' if self.ann_file else ''
+                image = f' of the image {printable(missing[0]["img_path"])}' if key != 'img_path' else ''
                 raise self._error(
                     FileNotFoundError,
                     f'{len(missing)} of {len(data_list)} images{listed} lack their {what}; the first is '
-                    f'{missing[0][key]!r}' + (f' of the image {missing[0]["img_path"]!r}' if key != 'img_path' else ''),
+                    f'{printable(missing[0][key])}{image}',
                 )
         return data_list
 

@@ -9,7 +9,6 @@ import io
 import os
 import re
 import struct
-import tarfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,15 +22,18 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from .checkpoint_structure import check_structure
 from .downloads import download
-from .files import write_file
-from .whole_checkpoint import DamagedCheckpointError, latest_checkpoint
+from .files import readable_size, write_file
+from .whole_checkpoint import DamagedCheckpointError, latest_checkpoint, refuse_foreign
 
 # What torch's loader raises for files that are cut off or overwritten, beside RuntimeError and OSError
 _OF_DAMAGED_FILES = (
     *(UnpicklingError, EOFError, struct.error, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     OverflowError,
 )
+# In torch's refusals: what it was asked to import or call, and what to fill
+_REFUSED = re.compile(r"GLOBAL (\S+)|Can only (?:build|create) (?:.|\n)+ got <class '([^']+)'>")
 STATISTICS = ('min', 'max', 'mean', 'current')
 
 
@@ -68,8 +70,16 @@ def _allowed_globals() -> tuple[Any, ...]:
         *{type(np.dtype(code)) for code in numbers},
         *(_named(reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
         *(_named(scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
+        *(_named(_no_bytes, f'{builtins}.bytes') for builtins in ('__builtin__', 'builtins')),
         *(_named(_statistics_method, f'{builtins}.getattr') for builtins in ('__builtin__', 'builtins')),
     )
+
+
+def _no_bytes(*args: Any) -> bytes:
+    """``bytes`` as pickle calls it for the content of an array without values, and as nothing else."""
+    if args:
+        raise UnpicklingError('Unsupported GLOBAL builtins.bytes')
+    return b''
 
 
 def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
@@ -82,20 +92,22 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     Raises:
         FileNotFoundError: There is no such file.
         pickle.UnpicklingError: The file holds something else, or is not a checkpoint; nothing of it has been run.
+        ValueError: The file is read, but is no dict of weights, as of :func:`check_structure`.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f'no checkpoint file at {file}')
-    if _is_tar(file):  # PyTorch's safe loader ran code from these before version 2.6
-        raise UnpicklingError(f'{file} was not loaded: it has the format of PyTorch 0.1; save it with a newer version')
+    refuse_foreign(file)
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     try:
-        return torch.load(file, map_location=map_location, weights_only=True)
+        checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     except (*_OF_DAMAGED_FILES, OSError, RuntimeError) as error:
         explained = _explained(error, file)
         if explained is None:
             raise
         raise explained from error
+    check_structure(checkpoint, file)
+    return checkpoint
 
 
 def _explained(error: Exception, file: Path) -> UnpicklingError | None:
@@ -106,29 +118,23 @@ def _explained(error: Exception, file: Path) -> UnpicklingError | None:
             f'{file} was not loaded: it is a TorchScript program, where weights are expected; save the state_dict of '
             'the module alone and load that.'
         )
-    refused = re.search(r'GLOBAL (\S+)', str(error))
+    refused = _REFUSED.search(str(error))
     if isinstance(error, UnpicklingError) and refused is not None:
         return UnpicklingError(
-            f'{file} was not loaded: it refers to {refused.group(1)}, which no checkpoint of weights needs and which '
-            'could run code. If you trust where it comes from, save its state_dict alone and load that.'
+            f'{file} was not loaded: it refers to {next(filter(None, refused.groups()))}, which no checkpoint of '
+            'weights needs and which could run code. If you trust where it comes from, save its state_dict alone and '
+            'load that.'
         )
     outside = isinstance(error, OSError) and error.errno != errno.EINVAL  # which a seek to before the beginning gives
     if outside or isinstance(error, RuntimeError) and re.search('device|memory', str(error)):
         return None
     # what torch says first is that its unsafe loader will likely succeed
-    detail = re.search(r'WeightsUnpickler error: *(.+)', str(error))
+    detail = re.search(r'WeightsUnpickler error:\s*(.+)', str(error))
+    size = readable_size(file.stat().st_size)
     return DamagedCheckpointError(
-        f'{file} cannot be read as a checkpoint, is it complete? {detail[1] if detail else reason}'
+        f'{file} cannot be read as a checkpoint, is it complete? It has {size} '
+        f'({(detail[1] if detail else reason).split(". ")[0].rstrip(".")})'
     )
-
-
-def _is_tar(file: Path) -> bool:
-    """Whether a file is a tar archive with something in it; a file of zeros is an empty one."""
-    try:
-        with tarfile.open(file) as archive:
-            return archive.next() is not None
-    except (tarfile.TarError, EOFError):
-        return False
 
 
 def resolve_checkpoint(location: str | Path) -> str | Path:
@@ -217,9 +223,14 @@ def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], mo
     lines = [f'missing: {key}' for key in own if key not in given]
     lines += [f'unexpected: {key}' for key in given if key not in own]
     lines += [
-        f'{key}: {tuple(given[key].shape)} in the checkpoint, {tuple(value.shape)} in the model'
+        f'{key}: {_size(given[key])} in the checkpoint, {_size(value)} in the model'
         for key, value in own.items()
-        if key in given and given[key].shape != value.shape
+        if key in given and _size(given[key]) != _size(value)
     ]
     rest = [f'and {len(lines) - most} more'] if len(lines) > most else []
     return '\n  '.join([*lines[:most], *rest])
+
+
+def _size(value: object) -> tuple[int, ...] | str:
+    """The shape of a weight, or what else is in its place."""
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

@@ -17,6 +17,10 @@ _NO_SPACE = {
 class NoSpaceError(OSError):
     """A file that could not be written for want of space; what it was to replace is as it was."""
 
+    def __str__(self) -> str:
+        """The sentence alone, without the number of the error."""
+        return str(self.strerror)
+
 
 def write_file(path: str, content: bytes, durable: bool = False) -> None:
     """Write a file beside ``path`` and give it that name when it is whole.
@@ -48,6 +52,8 @@ def write_file(path: str, content: bytes, durable: bool = False) -> None:
     except OSError as error:
         if not is_no_space(error):
             raise
+        with suppress(FileNotFoundError):  # its room is free for the next one
+            os.unlink(unfinished)
         free = shutil.disk_usage(folder or os.curdir).free
         raise NoSpaceError(
             error.errno,

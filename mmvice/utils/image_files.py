@@ -20,14 +20,23 @@ Formats of floating-point numbers (EXR, HDR, PFM) are not among them: nothing sa
 
 _LABEL_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
 
+_LONGEST_SHOWN = 400
+
 
 class UnusableFileError(ValueError):
     """A file that is no usable image or label map, or cannot be read. The message is about that one file."""
 
 
 def printable(path: str | Path) -> str:
-    """A path for messages, in quotation marks; bytes that are no UTF-8 are written as escapes."""
-    return repr(str(path))
+    """A path for messages, in quotation marks; bytes that are no UTF-8 are written as escapes.
+
+    Of one that is longer than paths are, as a line of something that is no list, the beginning and the end are shown.
+    """
+    text = str(path)
+    if len(text) <= _LONGEST_SHOWN:
+        return repr(text)
+    half = _LONGEST_SHOWN // 4
+    return f'{text[:half]!r}...{text[-half:]!r} ({len(text):,} characters)'
 
 
 def require_regular(path: str | Path) -> None:

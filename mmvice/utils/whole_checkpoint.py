@@ -11,6 +11,8 @@ from pickle import UnpicklingError
 
 from mmengine.logging import print_log
 
+from .file_kinds import bare_pickle, is_of_pytorch_1_5, is_tar
+
 
 class DamagedCheckpointError(UnpicklingError):
     """A checkpoint file that is truncated, empty or overwritten."""
@@ -25,6 +27,8 @@ def check_whole(file: str | Path) -> None:
     Raises:
         FileNotFoundError: If there is no such file.
         DamagedCheckpointError: If it is no such archive, has not its full length, or a part has another checksum.
+        pickle.UnpicklingError: If it is something else altogether, as of :func:`refuse_foreign`, or of a format that
+            has no checksums.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -32,12 +36,35 @@ def check_whole(file: str | Path) -> None:
     except FileNotFoundError as error:
         raise FileNotFoundError(f'there is no {Path(file).name} in {Path(file).parent}') from error
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        refuse_foreign(file)
+        if is_of_pytorch_1_5(file):
+            raise UnpicklingError(
+                f'{file} has the format of PyTorch before version 1.6, of which nobody can tell whether it is whole: '
+                'save with torch.save what mmvice.utils.checkpoint.load_checkpoint_file(FILE) reads'
+            ) from error
         size = Path(file).stat().st_size
         raise DamagedCheckpointError(
             f'{file} is damaged: it has {size:,} bytes, which are not a whole checkpoint ({error})'
         ) from error
     if damaged is not None:
         raise DamagedCheckpointError(f'{file} is damaged: {damaged} in it has another checksum than when it was saved')
+
+
+def refuse_foreign(file: str | Path) -> None:
+    """Refuse what PyTorch has not saved since its first versions; nothing is unpickled.
+
+    Raises:
+        pickle.UnpicklingError: If it is a tar archive, or a pickle and nothing else; the message says which.
+    """
+    if is_tar(file):  # PyTorch's safe loader ran code from these before version 2.6
+        raise UnpicklingError(f'{file} was not loaded: it has the format of PyTorch 0.1; save it with a newer version')
+    refers = bare_pickle(file)
+    if refers is not None:
+        code = f', and refers to {refers}, which could run code' if refers else ''
+        raise UnpicklingError(
+            f'{file} was not loaded: it is a bare pickle, which torch.save does not write{code}. If you trust where it '
+            'comes from, save its weights with torch.save and load that.'
+        )
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:

@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mmvice.utils.files import write_file
+
 
 def unique_names(paths: Sequence[str]) -> dict[str, str]:
     """A file name without ending for every path, numbered where several have the same one.
@@ -27,10 +29,14 @@ def unique_names(paths: Sequence[str]) -> dict[str, str]:
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture (H, W, 3), or a map of ids (H, W) as grey values."""
+    """Write an RGB picture (H, W, 3), or a map of ids (H, W) as grey values, whole or not at all.
+
+    Raises:
+        NoSpaceError: If there is no room.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _, encoded = cv2.imencode('.png', picture[..., ::-1] if picture.ndim == 3 else picture)
-    path.write_bytes(encoded.tobytes())
+    write_file(str(path), encoded.tobytes())
 
 
 def write_label_map(path: Path, label_map: np.ndarray, num_labels: int, size: tuple[int, int]) -> None:

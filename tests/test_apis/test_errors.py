@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
+from mmvice.apis import errors
 from mmvice.apis.errors import explain
 from mmvice.datasets.transforms import ContextualViewCrop
 from mmvice.ops import sinkhorn_knopp
@@ -54,3 +56,73 @@ def test_a_cause_counts_where_the_last_error_is_another_ones():
 
 def test_a_key_error_has_no_quotes_around_it():
     assert explain(caught(lambda: ContextualViewCrop().transform({}))).startswith("ContextualViewCrop needs 'img'")
+
+
+SHAPES = """
+def several_lines(value):
+    raise ValueError(
+        f'several '
+        f'lines: {value}'
+    )
+
+def one_line(value):
+    if value: raise ValueError(f'one line: {value}')
+
+def by_another_name(value):
+    error = ValueError(f'a name: {value}')
+    raise error
+
+def no_raise(value):
+    return int(value)  # raise ValueError
+
+def in_the_message(value):
+    raise ValueError(
+        f'never said: {int(value)}'
+    )
+
+def again(value):
+    try:
+        int(value)
+    except ValueError:
+        raise
+"""
+
+
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('several_lines', 'several lines: a'),
+        ('one_line', 'one line: a'),
+        ('by_another_name', 'a name: a'),
+        ('no_raise', None),
+        ('in_the_message', None),
+        ('again', None),
+    ],
+)
+@pytest.mark.parametrize('source', [True, False])
+def test_how_a_raise_is_written_and_whether_its_source_is_there_makes_no_difference(
+    tmp_path, monkeypatch, name, message, source
+):
+    file = tmp_path / 'shapes.py'
+    if source:
+        file.write_text(SHAPES)
+    monkeypatch.setattr(errors, '_OWN', (tmp_path,))
+    names = {}
+    exec(compile(SHAPES, str(file), 'exec'), names)
+    assert explain(caught(lambda: names[name]('a'))) == message
+
+
+class Broken(Dataset):
+    """Fails for its first item as mmvice does, for its second as code does."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> int:
+        return sinkhorn_knopp(torch.zeros(2) if index == 0 else None)
+
+
+def test_errors_of_workers_are_told_apart_too():
+    for index, expected in ((0, 'scores must be (n, K)'), (1, '')):
+        error = caught(lambda: next(iter(DataLoader(Broken(), num_workers=1, sampler=[index]))))  # noqa: B023
+        assert (explain(error) or '').startswith(expected) and bool(explain(error)) == bool(expected)

@@ -176,11 +176,14 @@ def test_a_checkpoint_cannot_have_other_files_removed(run, tool, toy_config, tmp
     for name in [name for name in info if name.startswith('best_ckpt')]:
         info[name] = str(mine) if name.endswith('t') else str(folder)
         info[name.replace('ckpt', 'score')] = -1.0
-    info['keep_ckpt_ids'] = ['2', '../../best_of_mine', '4']
+    numbered = tmp_path / 'numbered.pth'
+    numbered.write_text('keep')
+    (tmp_path / 'run/iter_x').mkdir()
+    info['keep_ckpt_ids'] = ['2', 'x/../../numbered', '4']
     content['message_hub']['resumed_keys'] = dict.fromkeys(content['message_hub']['resumed_keys'], True)
     torch.save(content, tmp_path / 'run/iter_4.pth')
     tool('train', toy_config, '--work-dir', 'run', '--resume', *EIGHT)
-    assert (mine.read_text(), (folder / 'file').read_text()) == ('keep', 'keep')
+    assert (mine.read_text(), (folder / 'file').read_text(), numbered.read_text()) == ('keep', 'keep', 'keep')
     assert len([*(tmp_path / 'run').glob('best_mIoU_*.pth')]) >= 1
 
 

@@ -24,6 +24,13 @@ class Reached:
         return getattr, (HistoryBuffer, '__init__')
 
 
+class Large:
+    """Unpickled, it asks for a terabyte."""
+
+    def __reduce__(self):
+        return bytes, (1 << 40,)
+
+
 @pytest.fixture
 def safe_loading(monkeypatch):
     """Safe loading in MMEngine, for one test."""
@@ -39,7 +46,12 @@ def checkpoint() -> dict:
     return dict(
         state_dict=dict(weight=torch.arange(4.0), steps=torch.tensor(3)),
         message_hub=dict(log_scalars={'train/loss': curve}, runtime_info={'best': np.float32(0.5), 'iter': 7}),
-        meta=dict(palette=np.eye(3, dtype=np.uint8), mask=np.array([True, False]), half=np.ones(2, np.float16)),
+        meta=dict(
+            palette=np.eye(3, dtype=np.uint8),
+            mask=np.array([True, False]),
+            half=np.ones(2, np.float16),
+            none=np.zeros(0),
+        ),
     )
 
 
@@ -54,6 +66,7 @@ def assert_as_saved(loaded: dict) -> None:
     np.testing.assert_array_equal(loaded['meta']['palette'], np.eye(3, dtype=np.uint8))
     np.testing.assert_array_equal(loaded['meta']['mask'], [True, False])
     assert loaded['meta']['half'].dtype == np.float16
+    assert loaded['meta']['none'].shape == (0,) and loaded['meta']['none'].dtype == np.float64
 
 
 def test_everything_in_a_checkpoint_comes_back(tmp_path, checkpoint):
@@ -87,6 +100,12 @@ def test_a_payload_is_refused_by_name_and_not_run(tmp_path):
 def test_getattr_reaches_nothing_but_statistics(tmp_path):
     torch.save(dict(meta=Reached()), tmp_path / 'evil.pth')
     with pytest.raises(pickle.UnpicklingError, match=r'refers to HistoryBuffer\.__init__'):
+        load_checkpoint_file(tmp_path / 'evil.pth')
+
+
+def test_bytes_are_made_of_nothing_but_arrays_without_values(tmp_path):
+    torch.save(dict(meta=Large()), tmp_path / 'evil.pth')
+    with pytest.raises(pickle.UnpicklingError, match=r'refers to builtins\.bytes'):
         load_checkpoint_file(tmp_path / 'evil.pth')
 
 

@@ -3,9 +3,11 @@
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -54,7 +56,22 @@ def test_no_space_is_said_in_full_and_leaves_the_old_file(tmp_path, monkeypatch,
     ) as raised:
         write_file(str(path), bytes(3000), durable=True)
     assert raised.value.errno == code
+    assert str(raised.value).startswith(str(path)), 'a sentence, without [Errno 28]'
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == {'a.pth': b'old'}
+
+
+def test_the_room_of_the_unfinished_file_counts_as_free(tmp_path, monkeypatch):
+    left = []
+
+    def usage(folder):
+        left.append(os.listdir(folder))
+        return shutil._ntuple_diskusage(9000, 7000, 2000)
+
+    monkeypatch.setattr(files.shutil, 'disk_usage', usage)
+    monkeypatch.setattr(files.os, 'replace', Mock(side_effect=OSError(errno.ENOSPC, 'full')))
+    with pytest.raises(NoSpaceError, match=r'needs 3\.0 kB, and 2\.0 kB are free there'):
+        write_file(str(tmp_path / 'a.pth'), bytes(3000))
+    assert left == [[]]
 
 
 def test_other_errors_stay_what_they_are(tmp_path):

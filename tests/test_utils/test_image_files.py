@@ -187,3 +187,9 @@ def test_a_quarter_turn_is_told(tmp_path):
     for orientation in range(1, 9):
         (tmp_path / 'x.jpg').write_bytes(turned(scene(), 'JPEG', orientation))
         assert turns_on_its_side(tmp_path / 'x.jpg') == (orientation > 4)
+
+
+def test_what_is_longer_than_a_path_is_not_printed_in_full():
+    shown = printable('a' * 3000 + 'b' * 2000)
+    assert len(shown) < 300 and shown.startswith("'aaa") and "bbb' (5,000 characters)" in shown
+    assert printable('b' * 400) == repr('b' * 400)

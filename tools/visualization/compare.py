@@ -22,6 +22,7 @@ from mmvice.apis import init_model
 from mmvice.apis.arguments import choose_device, positive
 from mmvice.apis.images import ImageReader, find_images, find_labels, read_labels, resize_of, spread
 from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, embed_within, probe_classes, segment
+from mmvice.utils.files import write_file
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -242,7 +243,7 @@ def run(args: argparse.Namespace) -> Path:
         labels.legend._replace(title=f'{one.name}: {labels.legend.title}') for one in compared for _, labels in one.cuts
     ]
     page = gallery_page('Models side by side', facts(args, compared, len(items)), legends, titles, items)
-    (output / 'index.html').write_text(page, encoding='utf-8')
+    write_file(str(output / 'index.html'), page.encode())
     reader.report(len(images))
     return output
 

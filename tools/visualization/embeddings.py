@@ -32,6 +32,7 @@ from mmvice.apis.labelling import (
     probe_classes,
     segment,
 )
+from mmvice.utils.files import write_file
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -239,7 +240,7 @@ def run(args: argparse.Namespace) -> Path:
         column_titles(kinds),
         items,
     )
-    (output / 'index.html').write_text(page, encoding='utf-8')
+    write_file(str(output / 'index.html'), page.encode())
     reader.report(len(dict.fromkeys([*images, *fit_images])))
     return output
 

@@ -6,6 +6,7 @@ from .finite_loss_hook import FiniteLossHook
 from .fitting_classes_hook import FittingClassesHook
 from .fitting_custom_keys_hook import FittingCustomKeysHook
 from .fitting_decoder_hook import FittingDecoderHook
+from .fitting_state_hook import FittingStateHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
 from .probe_visualization_hook import ProbeVisualizationHook
@@ -19,6 +20,7 @@ __all__ = [
     'FittingClassesHook',
     'FittingCustomKeysHook',
     'FittingDecoderHook',
+    'FittingStateHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -43,7 +44,7 @@ class FiniteLossHook(Hook):
 
     def __init__(self) -> None:
         self._batches: deque[dict | tuple | list] = deque(maxlen=2)
-        self._found: str | None = None
+        self._found: _Finding | None = None
         self._flags: Tensor | None = None
         self._exchange: dist.Work | None = None
 
@@ -75,7 +76,7 @@ class FiniteLossHook(Hook):
         self._stop_together()
         self._check_state(runner, checkpoint)
         if self._found is not None:
-            raise FloatingPointError(self._found)
+            raise FloatingPointError(_sentence([self._found]))
 
     def before_val(self, runner: Runner) -> None:
         """Stop before a validation."""
@@ -95,18 +96,17 @@ class FiniteLossHook(Hook):
             message = f'after step {step} these weights are not finite, though the loss was: {names}; no checkpoint of '
             self._found = self._report(runner, message + 'them is written', {})
 
-    def _report(self, runner: Runner, what: str, losses: Mapping[str, float]) -> str:
+    def _report(self, runner: Runner, what: str, losses: Mapping[str, float]) -> '_Finding':
         folder = write_failure_report(runner, losses, list(self._batches))
         names = image_names(self._batches[-1]) if self._batches else []
         shown = ', '.join(names[:8]) + (f' and {len(names) - 8} more' if len(names) > 8 else '')
-        process = f' in process {get_rank()}' if get_world_size() > 1 else ''
-        return f'{what}{process}. Images of the batch: {shown}. Batch and state are in {folder}. {_ADVICE}.'
+        return _Finding(get_rank(), what, shown, folder)
 
     def _tell_others(self) -> None:
         """Start to exchange who has to stop; a process alone does."""
         if get_world_size() == 1:
             if self._found is not None:
-                raise FloatingPointError(self._found)
+                raise FloatingPointError(_sentence([self._found]))
             return
         device = 'cpu' if dist.get_backend() == 'gloo' else get_device()
         self._flags = torch.tensor([float(self._found is not None)]).to(device)
@@ -119,8 +119,32 @@ class FiniteLossHook(Hook):
         self._exchange.wait()
         self._exchange = None
         if self._flags.item():
-            found = [message for message in all_gather_object(self._found) if message is not None]
-            raise FloatingPointError(self._found or found[0])
+            found = [finding for finding in all_gather_object(self._found) if finding is not None]
+            raise FloatingPointError(_sentence(found))
+
+
+class _Finding(NamedTuple):
+    """What one process has found: the rank, what it is, the images of its batch, and where its report is."""
+
+    process: int
+    what: str
+    images: str
+    folder: str
+
+
+def _sentence(found: list[_Finding]) -> str:
+    """What the findings of all processes come to; with several of them, none is to blame."""
+    first = found[0]
+    if len(found) > 1:
+        processes = ', '.join(str(finding.process) for finding in found)
+        return (
+            f'{first.what} in the processes {processes}. Where it began cannot be told from that, as processes share '
+            f'losses and gradients: batches and state of each are in {first.folder}. {_ADVICE}.'
+        )
+    process = f' in process {first.process}' if get_world_size() > 1 else ''
+    return (
+        f'{first.what}{process}. Images of the batch: {first.images}. Batch and state are in {first.folder}. {_ADVICE}.'
+    )
 
 
 def _losses(runner: Runner, outputs: Mapping[str, Tensor]) -> dict[str, float]:

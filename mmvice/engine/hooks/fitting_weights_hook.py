@@ -23,7 +23,9 @@ class FittingWeightsHook(Hook):
         model = getattr(runner.model, 'module', runner.model)
         own, given = model.state_dict(), checkpoint.get('state_dict', checkpoint)
         starts = isinstance(runner._train_loop, BaseLoop) and not runner._resume
-        if starts and any(key in given and given[key].shape == value.shape for key, value in own.items()):
+        if starts and any(
+            key in given and getattr(given[key], 'shape', None) == value.shape for key, value in own.items()
+        ):
             return
         differences = differing_weights(own, given)
         if differences:

@@ -44,13 +44,30 @@ class RegionQueueHook(Hook):
             self._queues = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put this process's share where the model will look for its queue."""
+        """Put this process's share where the model will look for its queue.
+
+        Raises:
+            ValueError: If something else is in the place of queues.
+        """
         head, state = _head(runner), checkpoint.get('state_dict', checkpoint)
         if head is None or not {'head.queue', 'head.progress'} <= state.keys():
             return
-        alone = dict(queue=state['head.queue'][None], progress=state['head.progress'][None])
-        saved = checkpoint.get('region_queues', alone)
-        queues, progress = saved['queue'], saved['progress']
+        own = state['head.queue'], state['head.progress']
+        if not _are_queues(*(part[None] if isinstance(part, Tensor) else part for part in own)):
+            return  # which is found where the weights are compared
+        saved = checkpoint.get('region_queues', dict(queue=own[0][None], progress=own[1][None]))
+        queues, progress = saved.get('queue'), saved.get('progress')
+        if not _are_queues(queues, progress):
+            raise ValueError(
+                f'the checkpoint {runner._load_from} holds something else than the queues of all processes as '
+                "'region_queues': queue (W, L, D) and progress (W, 3), of W processes with queues of length L"
+            )
+        filled = progress[:, 1:]
+        if (filled < 0).any() or (filled > queues.shape[1]).any():
+            raise ValueError(
+                f'the checkpoint {runner._load_from} says that {int(filled.max())} of the {queues.shape[1]} rows of a '
+                'region queue are in use: it is damaged, or was made by hand'
+            )
         can_be_dealt = queues.shape[1] and head.queue_length and queues.shape[2] == head.embed_dims
         if len(queues) != get_world_size() and can_be_dealt:
             before = len(queues), int(progress[:, 2].sum())
@@ -60,8 +77,10 @@ class RegionQueueHook(Hook):
                 f'{int(progress[:, 2].sum())} of them were dealt out to {len(queues)} processes.',
                 logger='current',
             )
-        own = get_rank() if len(queues) == get_world_size() else 0  # that of the first has the shape to complain about
-        state['head.queue'], state['head.progress'] = queues[own], progress[own]
+        process = (
+            get_rank() if len(queues) == get_world_size() else 0
+        )  # that of the first has the shape to complain about
+        state['head.queue'], state['head.progress'] = queues[process], progress[process]
 
 
 def deal_out_queues(queues: Tensor, progress: Tensor, num_processes: int, length: int) -> tuple[Tensor, Tensor]:
@@ -91,6 +110,11 @@ def deal_out_queues(queues: Tensor, progress: Tensor, num_processes: int, length
         dealt[process, : len(rows)] = rows
         dealt_progress[process] = progress.new_tensor([steps, len(rows) % length, len(rows)])
     return dealt, dealt_progress
+
+
+def _are_queues(queues: object, progress: object) -> bool:
+    both = isinstance(queues, Tensor) and isinstance(progress, Tensor)
+    return both and queues.ndim == 3 and progress.shape == (len(queues), 3) and not progress.is_floating_point()
 
 
 def _head(runner: Runner) -> DenseSwAVHead | None:

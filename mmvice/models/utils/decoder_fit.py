@@ -31,10 +31,11 @@ def check_decoder_fits(backbone: nn.Module, decoder: nn.Module, name: str = 'mod
         try:
             decoder(features)
         except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            takes = _describe_inputs(decoder)
             raise ValueError(
                 f'{name} does not fit the backbone: {type(backbone).__name__} gives {_describe_maps(features)}, '
-                f'but {type(decoder).__name__} was configured for {_describe_inputs(decoder)}; make {name} and '
-                f"the backbone's depth, out_indices and channels agree ({_first_line(error)})"
+                f'but {type(decoder).__name__} was configured for {takes or _first_line(error)}; make {name} and '
+                "the backbone's depth, out_indices and channels agree"
             ) from error
 
 
@@ -57,7 +58,7 @@ def _describe_maps(features: object) -> str:
 
 
 def _describe_inputs(decoder: nn.Module) -> str:
-    """What a decoder, its neck and its head say of the channels that they take."""
+    """What a decoder, its neck and its head say of the channels that they take; empty if they say nothing."""
     names = ('in_channels', 'in_index', 'c1_in_channels')
     parts = {'': decoder, 'neck.': getattr(decoder, 'neck', None), 'head.': getattr(decoder, 'head', None)}
     settings = [
@@ -66,7 +67,7 @@ def _describe_inputs(decoder: nn.Module) -> str:
         for name in names
         if getattr(part, name, None) is not None
     ]
-    return ', '.join(settings) or 'others'
+    return ', '.join(settings)
 
 
 def _first_line(error: Exception) -> str:

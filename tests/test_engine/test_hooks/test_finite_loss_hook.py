@@ -174,15 +174,13 @@ def test_the_loss_of_vice_itself(tmp_path, monkeypatch):
     assert samples[0]['view_boxes'].shape == (len(inputs[0]), 4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('rank, interval', [(1, 1), (0, 100)])
-def test_two_processes_stop_together_wherever_it_was(tmp_path, rank, interval):
+def run_two_processes(tmp_path, *options):
+    """What tools/dist_train.sh says as it trains until it fails."""
     (tmp_path / 'config.py').write_text((TASK / 'breaking_task.py').read_text().split('"""')[3])
     environment = dict(
         os.environ, PYTHON=sys.executable, PYTHONPATH=f'{TASK}:{PROJECT}', OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''
     )
     environment['PORT'] = str(29900 + os.getpid() % 90)
-    options = [f'model.rank={rank}', f'default_hooks.checkpoint.interval={interval}']
     command = ['bash', PROJECT / 'tools' / 'dist_train.sh', tmp_path / 'config.py', '2', '--work-dir', tmp_path / 'run']
     run = subprocess.run(
         [*command, '--cfg-options', *options],
@@ -193,13 +191,33 @@ def test_two_processes_stop_together_wherever_it_was(tmp_path, rank, interval):
         timeout=120,
     )
     assert run.returncode != 0
+    return run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('rank, interval', [(1, 1), (0, 100)])
+def test_two_processes_stop_together_wherever_it_was(tmp_path, rank, interval):
+    said = run_two_processes(tmp_path, f'model.rank={rank}', f'default_hooks.checkpoint.interval={interval}')
     # of the three batches of each process, that of the broken one
     first = 4 * 2 + rank
     expected = f'process {rank}. Images of the batch: images/{first:02d}.jpg, images/{first + 2:02d}.jpg.'
-    assert run.stderr.count(f'the loss of step 3 is not finite (loss = nan) in {expected}') >= 2, run.stderr[-3000:]
+    assert said.count(f'the loss of step 3 is not finite (loss = nan) in {expected}') >= 2, said[-3000:]
     saved = sorted(file.name for file in (tmp_path / 'run').glob('iter_*.pth'))
     assert saved == (['iter_1.pth', 'iter_2.pth'] if interval == 1 else [])
     assert (tmp_path / 'run' / 'non_finite_loss' / 'step_3' / f'process_{rank}.pth').is_file()
+
+
+@pytest.mark.slow
+def test_no_process_is_blamed_for_what_all_find(tmp_path):
+    """A gradient that breaks in the second process breaks the weights, and so the next loss, of both."""
+    said = run_two_processes(tmp_path, 'model.rank=1', 'model.what=gradient', 'default_hooks.checkpoint.interval=6')
+    expected = (
+        'the loss of step 4 is not finite (loss = nan) in the processes 0, 1. Where it began cannot be told from that'
+    )
+    assert said.count(expected) >= 2, said[-3000:]
+    assert 'Images of the batch' not in said
+    for process in (0, 1):
+        assert (tmp_path / 'run' / 'non_finite_loss' / 'step_4' / f'process_{process}.pth').is_file()
 
 
 def test_any_batch_becomes_plain():

@@ -1,0 +1,158 @@
+"""A training that cannot go on from a checkpoint as it was is an error before the first step."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
+from torch.optim import Optimizer
+
+from mmvice.registry import HOOKS
+from mmvice.utils.checkpoint_structure import check_optimizer_state, check_training_state, missing_state
+from mmvice.utils.recorded_config import recorded_setting
+
+_ANEW = 'or start anew with its weights, by load_from=FILE without --resume and without resume=True'
+
+
+@HOOKS.register_module()
+class FittingStateHook(Hook):
+    """Compares the state of a training in a checkpoint with the run that is to go on from it.
+
+    MMEngine goes on without what a checkpoint lacks, with the moments of an optimizer at zero, say, and gives state to
+    whatever optimizer and schedulers a config has. Refused are a checkpoint without one of them, with those of another
+    kind or number, and with contents that cannot be one's state. Another batch size, and schedules that were taken out,
+    are warned of.
+
+    :class:`mmvice.engine.ViCERunner` has this hook without being told.
+    """
+
+    priority = 'VERY_HIGH'  # before a hook or MMEngine uses what is in it
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare, before the Runner takes anything over.
+
+        Raises:
+            ValueError: If the run cannot go on; the message has the file and both sides.
+        """
+        if not runner._resume or not isinstance(runner.optim_wrapper, (OptimWrapper, OptimWrapperDict)):
+            return
+        source = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        check_training_state(checkpoint, source)
+        config = checkpoint['meta'].get('cfg')
+        for name, optimizer, state in _optimizers(runner, checkpoint['optimizer'], source):
+            kinds = [recorded_setting(text, f'{name}.type') for text in (config, runner.cfg.pretty_text)]
+            _compare_optimizers(optimizer, state, name, kinds, source)
+        _compare_schedulers(runner, checkpoint, source)
+        _compare_batches(runner, config, source)
+        _tell_the_end(runner, checkpoint['meta'], source)
+
+
+def _optimizers(runner: Runner, state: Mapping[str, Any], source: str) -> list[tuple[str, Optimizer, Any]]:
+    """Every optimizer with its setting and its state."""
+    wrapper = runner.optim_wrapper
+    if isinstance(wrapper, OptimWrapper):
+        return [('optim_wrapper.optimizer', wrapper.optimizer, state)]
+    own = dict(wrapper.items())
+    if own.keys() != state.keys():
+        raise ValueError(
+            f'{source} has the optimizers {", ".join(map(str, state))}, and optim_wrapper of this config '
+            f'{", ".join(own)}: use the config it was trained with, {_ANEW}'
+        )
+    return [(f'optim_wrapper.{name}.optimizer', part.optimizer, state[name]) for name, part in own.items()]
+
+
+def _compare_optimizers(optimizer: Optimizer, state: Any, name: str, kinds: Sequence[Any], source: str) -> None:
+    check_optimizer_state(state, source)
+    groups, own = state['param_groups'], optimizer.state_dict()['param_groups']
+    recorded, kind = (part.rpartition('.')[2] if isinstance(part, str) else None for part in kinds)
+    kind = kind or type(optimizer).__name__
+    # other settings come and go with versions of PyTorch, which sets them to what they were before they could be set
+    differ = {*_DEFINING} & {*_settings(groups)} != {*_DEFINING} & {*_settings(own)}
+    if differ or recorded not in (None, kind):
+        raise ValueError(
+            f'{source} has the state of another optimizer: {recorded or "one"} with {", ".join(_settings(groups))}, '
+            f'while {name}.type={kind!r} of this config has {", ".join(_settings(own))}: use the optimizer it was '
+            f'trained with, {_ANEW}'
+        )
+    sizes, own_sizes = ([len(group['params']) for group in part] for part in (groups, own))
+    if sizes != own_sizes:
+        raise ValueError(
+            f'{source} has the state of an optimizer of {sum(sizes)} parameters in {len(sizes)} groups, while the '
+            f'{kind} of this config has {sum(own_sizes)} in {len(own_sizes)}: set paramwise_cfg and what is frozen as '
+            f'they were, {_ANEW}'
+        )
+
+
+_DEFINING = ('betas', 'momentum', 'alpha', 'rho', 'lambd', 'etas', 'eta', 'initial_accumulator_value')
+"""Settings that tell the optimizers of PyTorch apart, and LARS from them."""
+
+
+def _settings(groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [name for name in groups[0] if name not in ('params', 'initial_lr')]
+
+
+def _compare_schedulers(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
+    own, saved = runner.param_schedulers or [], checkpoint.get('param_schedulers') or []
+    own, saved = (part if isinstance(part, Mapping) else {'': part} for part in (own, saved))
+    for name in {**own, **saved}:
+        ours, theirs = own.get(name, []), saved.get(name, [])
+        if ours and 'param_schedulers' not in checkpoint:
+            raise ValueError(missing_state(source, ['param_schedulers']))
+        kinds = ', '.join(type(scheduler).__name__ for scheduler in ours) or 'none'
+        if theirs and not ours:
+            print_log(
+                f'{source} has the state of {_count(theirs)}, and param_scheduler of this config names none: learning '
+                'rates stay what they were when it was saved',
+                logger='current',
+                level=logging.WARNING,
+            )
+        elif len(ours) != len(theirs) or any(
+            scheduler.state_dict().keys() != state.keys() for scheduler, state in zip(ours, theirs)
+        ):
+            settings = '; '.join(', '.join(_own_settings(state)) for state in theirs)
+            raise ValueError(
+                f'{source} has the state of {_count(theirs)} ({settings}), while param_scheduler of this config has '
+                f'{len(ours)} ({kinds}), for which it is no state: use those it was trained with, {_ANEW}'
+            )
+
+
+def _count(states: Sequence[Any]) -> str:
+    return f'{len(states)} {"schedule" if len(states) == 1 else "schedules"}'
+
+
+def _own_settings(state: Mapping[str, Any]) -> list[str]:
+    """What tells a scheduler from others in its state."""
+    common = ('param_name', 'begin', 'end', 'by_epoch', 'base_values', 'last_step', '_global_step', 'verbose')
+    return [name for name in state if name not in (*common, '_last_value')]
+
+
+def _compare_batches(runner: Runner, config: Any, source: str) -> None:
+    name = 'train_dataloader.batch_size'
+    before, now = recorded_setting(config, name), (runner.cfg.get('train_dataloader') or {}).get('batch_size')
+    if before is not None and now is not None and before != now:
+        print_log(
+            f'{source} was trained with {name}={before}, and this config has {now}: the run goes on at the same step, '
+            'with the learning rates of its schedule, which are not scaled, and at another place among the images',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _tell_the_end(runner: Runner, meta: Mapping[str, int], source: str) -> None:
+    for loop, unit, setting in (
+        (IterBasedTrainLoop, 'iter', 'max_iters'),
+        (EpochBasedTrainLoop, 'epoch', 'max_epochs'),
+    ):
+        if isinstance(runner.train_loop, loop):
+            length = getattr(runner.train_loop, setting)
+            if meta[unit] >= length:
+                print_log(
+                    f'Nothing is left to do: {source} was saved after {unit} {meta[unit]}, and train_cfg.{setting} is '
+                    f'{length}. Raise it to train on.',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+            return

@@ -1,0 +1,48 @@
+"""Single settings of a config that is there as text, in a checkpoint; a config is code, and the text is not run."""
+
+import ast
+from typing import Any
+
+
+def recorded_setting(text: Any, name: str) -> Any:
+    """Look a setting up in the text of a config, as :attr:`mmengine.config.Config.pretty_text` writes it.
+
+    Args:
+        text: The config; a checkpoint may hold anything in its place.
+        name: ``optim_wrapper.optimizer.type``.
+
+    Returns:
+        Its value; None if it is not there, is no plain value, or the text is no config.
+
+    Example:
+        >>> recorded_setting("model = dict(head=dict(type='LinearProbeHead', num_classes=8))", 'model.head.num_classes')
+        8
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    first, *rest = name.split('.')
+    values = [
+        entry.value
+        for entry in body
+        if isinstance(entry, ast.Assign) and any(isinstance(to, ast.Name) and to.id == first for to in entry.targets)
+    ]
+    node = values[-1] if values else None
+    for key in rest:
+        node = _entry(node, key)
+    try:
+        return ast.literal_eval(node) if node is not None else None
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def _entry(node: ast.expr | None, key: str) -> ast.expr | None:
+    if isinstance(node, ast.Call):
+        return next((entry.value for entry in node.keywords if entry.arg == key), None)
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values)
+        return next((value for name, value in pairs if isinstance(name, ast.Constant) and name.value == key), None)
+    return None
