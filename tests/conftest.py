@@ -1,7 +1,14 @@
 """What holds for every test."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.registry import DefaultScope
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Modules that tests share are no tests, and some are programs: not to be imported in search of examples."""
+    return True if collection_path.suffix == '.py' and not collection_path.name.startswith('test_') else None
 
 
 @pytest.fixture(autouse=True)

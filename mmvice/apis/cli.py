@@ -262,9 +262,9 @@ def full_disk_explained(cfg: Config) -> Iterator[None]:
             raise
         folder = Path(cfg.work_dir)
         free = readable_size(shutil.disk_usage(folder).free) if folder.is_dir() else 'unknown space'
-        what = error.strerror if isinstance(error, NoSpaceError) else f'{error}, with {free} free in {folder}'
+        what = str(error) if isinstance(error, NoSpaceError) else f'{error}, with {free} free in {folder}'
         raise NoSpaceError(
-            f'{what}. Checkpoints written before are as they were: make room and go on with --resume.'
+            error.errno, f'{what}. Checkpoints written before are as they were: make room and go on with --resume.'
         ) from error
 
 
