@@ -105,6 +105,8 @@ def test_what_was_tried_is_listed_with_its_settings(benchmark):
     pretraining = result('regions', variant='v', variant_options={'a.b': 1})
     listed = variants(benchmark, Results([*RESULTS, pretraining], 'cpu', 'table'))
     assert '`a.b=1`' in listed and '99.00 / 60.00' in listed
+    alone = variants(benchmark, Results([pretraining], 'cpu', 'table'))
+    assert '| regions ' in alone and 'backbone' not in alone, 'a row of the same pretraining, which was not probed'
 
 
 def test_sizes_and_splits_are_kept_apart(benchmark):

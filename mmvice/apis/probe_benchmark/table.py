@@ -76,7 +76,7 @@ def variants(benchmark: Benchmark, results: Results) -> str:
         for variant in results.variants():
             cells = [_cell(results.of_row(row, probe, variant).values()) for probe in benchmark.probes]
             pretraining = results.of(row.run, None, None, variant)
-            if not any(cells) and not pretraining:
+            if not any(cells) and (not pretraining or row.run != row.name):  # a row may be of another one's pretraining
                 continue
             settings = {
                 key: value for result in pretraining.values() for key, value in result['variant_options'].items()
