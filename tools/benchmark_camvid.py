@@ -19,11 +19,11 @@ from mmengine.config import DictAction
 
 from mmvice.apis.arguments import positive
 from mmvice.apis.probe_benchmark import (
-    SIZES,
     SPLITS,
     Executor,
     Results,
     Variant,
+    add_benchmark_arguments,
     make_plan,
     read_benchmark,
     read_results,
@@ -52,7 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--size', choices=SIZES, default='cpu', help='configs of that folder (default: %(default)s)')
+    add_benchmark_arguments(parser, ROOT)
     parser.add_argument(
         '--split',
         choices=SPLITS,
@@ -78,17 +78,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=positive, default=1, metavar='N', help='trainings at a time, a CPU core each (default: 1)'
     )
-    parser.add_argument(
-        '--work-dir', type=Path, default=Path('work_dirs/benchmark_camvid'), metavar='DIR', help='default: %(default)s'
-    )
     parser.add_argument('--dry-run', action='store_true', help='list the trainings and their commands, and run none')
-    parser.add_argument(
-        '--benchmark',
-        type=Path,
-        default=ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml',
-        metavar='FILE.yml',
-        help='what there is to run; configs are looked for beside it (default: configs/benchmark/camvid/benchmark.yml)',
-    )
     return parser.parse_args(argv)
 
 

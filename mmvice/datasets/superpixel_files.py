@@ -18,9 +18,7 @@ from mmvice.ops.superpixels import contiguous
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.conversion import Skipped
 from mmvice.utils.files import write_file
-from mmvice.utils.image_files import printable
-
-_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
+from mmvice.utils.image_files import ONE_CHANNEL, printable
 
 
 def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '{path}.png') -> str:
@@ -83,7 +81,7 @@ def decode_superpixels(content: bytes) -> np.ndarray:
             mode, ids = image.mode, np.asarray(image)
     except Exception as error:  # decoders raise whatever they like on a damaged file
         raise ValueError(f'not a whole PNG file ({error})') from error
-    if mode not in _MODES:
+    if mode not in ONE_CHANNEL:
         raise ValueError(f'a PNG with the channels {mode}, but it must have one channel of 8 or 16 bits, the ids')
     return contiguous(ids.astype(np.int32))
 

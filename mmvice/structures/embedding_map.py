@@ -204,7 +204,9 @@ class EmbeddingMap:
         with self._full_precision():
             rows = self._feature_rows()
             inverse = self._inverse_norms()
-            linear_y, linear_x, quadratic_y, quadratic_x = self._axis_matrices()
+            sizes = [*zip(rows.shape[1:3], self.size)]
+            linear_y, linear_x = (linear_matrix(*lengths, rows.device, rows.dtype) for lengths in sizes)
+            quadratic_y, quadratic_x = (quadratic_matrix(*lengths, rows.device, rows.dtype) for lengths in sizes)
             first = torch.einsum('byx,byxd->d', linear_y.T @ inverse @ linear_x, rows)
             second = gram_map_adjoint(quadratic_y.T @ inverse.square() @ quadratic_x, rows)
             pixels = max(inverse.numel(), 1)
@@ -229,16 +231,6 @@ class EmbeddingMap:
             with self._full_precision():
                 self._squared_norms = squared_lengths(gram_map(self._feature_rows(of_norms=True)), self.size)
         return self._squared_norms
-
-    def _axis_matrices(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        _, _, height, width = self.features.shape
-        where = (self.features.device, self._precise_dtype)
-        return (
-            linear_matrix(height, self.size[0], *where),
-            linear_matrix(width, self.size[1], *where),
-            quadratic_matrix(height, self.size[0], *where),
-            quadratic_matrix(width, self.size[1], *where),
-        )
 
     def _feature_rows(self, of_norms: bool = False) -> Tensor:
         """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for all else.

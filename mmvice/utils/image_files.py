@@ -18,7 +18,8 @@ IMAGE_EXTENSIONS = (
 Formats of floating-point numbers (EXR, HDR, PFM) are not among them: nothing says which of their values is white.
 """
 
-_LABEL_MODES = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's names of one channel; a palette counts by its indices
+ONE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
+"""Pillow's names of the modes with one channel of integers; a palette counts by its indices."""
 
 _LONGEST_SHOWN = 400
 
@@ -112,7 +113,7 @@ def decode_labels(content: bytes) -> np.ndarray:
             raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
     if kind in ('JPEG', 'MPO'):
         raise ValueError('is a JPEG, which changes ids as it compresses: store label maps as PNG')
-    if mode not in _LABEL_MODES:
+    if mode not in ONE_CHANNEL:
         raise ValueError(f'must have one channel of class ids, but has the channels {mode}: an image of colours?')
     return labels.astype(np.uint8) if labels.dtype == bool else labels
 

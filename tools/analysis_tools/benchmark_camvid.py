@@ -11,7 +11,15 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mmvice.apis.arguments import positive
-from mmvice.apis.probe_benchmark import SIZES, Results, export_results, read_benchmark, read_results, table, variants
+from mmvice.apis.probe_benchmark import (
+    Results,
+    add_benchmark_arguments,
+    export_results,
+    read_benchmark,
+    read_results,
+    table,
+    variants,
+)
 from mmvice.apis.probe_benchmark.pictures import compared_models, draw_curve
 
 EXAMPLES = """examples:
@@ -57,21 +65,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     drawn.add_argument('--max-images', type=positive, default=6, metavar='N', help='default: %(default)s')
     for part in (shown, tried, drawn):
-        part.add_argument('--size', choices=SIZES, default='cpu', help='default: %(default)s')
-        part.add_argument(
-            '--work-dir',
-            type=Path,
-            default=Path('work_dirs/benchmark_camvid'),
-            metavar='DIR',
-            help='folder of all runs, or of collected results (default: %(default)s)',
-        )
-        part.add_argument(
-            '--benchmark',
-            type=Path,
-            default=ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml',
-            metavar='FILE.yml',
-            help='the rows (default: configs/benchmark/camvid/benchmark.yml)',
-        )
+        add_benchmark_arguments(part, ROOT)
     return parser.parse_args(argv)
 
 

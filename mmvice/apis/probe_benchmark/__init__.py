@@ -1,5 +1,6 @@
 """A benchmark of pretrainings by probes: which runs it has, running them, and its table."""
 
+from .arguments import add_benchmark_arguments
 from .execute import Executor, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
@@ -14,6 +15,7 @@ __all__ = [
     'Job',
     'Results',
     'Variant',
+    'add_benchmark_arguments',
     'export_results',
     'make_plan',
     'read_benchmark',
