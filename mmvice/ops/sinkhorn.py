@@ -4,6 +4,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from .process_sum import num_processes
+
 
 def sinkhorn_knopp(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -> Tensor:
     """Assign samples to concepts so that all concepts are used equally.
@@ -37,7 +39,7 @@ def sinkhorn_knopp(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -
         raise ValueError(f'epsilon must be positive, got {epsilon}')
     if iterations < 0:
         raise ValueError(f'iterations must not be negative, got {iterations}')
-    distributed = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    distributed = num_processes() > 1
     with torch.no_grad(), torch.autocast(scores.device.type, enabled=False):
         dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
         log_q = scores.detach().to(dtype) / epsilon

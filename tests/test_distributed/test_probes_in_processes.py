@@ -57,28 +57,39 @@ def test_two_processes_find_the_clusters_of_one(tmp_path):
             assert torch.equal(state[name], states[0][name])
 
 
+class Probed(torch.nn.Module):
+    """A probe and what it probes, which learns, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedder = torch.nn.Conv2d(6, 6, 1)
+        self.head = LinearProbeHead(6, num_classes=3, num_filters=5)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(EmbeddingMap(self.embedder(inputs), (13, 18)))
+
+
 def train_filters() -> dict[str, torch.Tensor]:
     """Steps of a linear probe with filters on this process's share of four images; the result, by name."""
     world_size = dist.get_world_size() if dist.is_initialized() else 1
     rank = dist.get_rank() if dist.is_initialized() else 0
     own = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
     torch.manual_seed(0)
-    head = LinearProbeHead(6, num_classes=3, num_filters=5).double()
-    network = MMDistributedDataParallel(head) if world_size > 1 else head
-    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    model = Probed().double()
+    network = MMDistributedDataParallel(model) if world_size > 1 else model
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     result = {}
     for step in range(2):
         features = torch.randn(4, 6, 4, 5, dtype=torch.float64)
         labels = torch.randint(3, (4, 1, 13, 18))
         labels[0, 0, :9] = 255  # what has no class is unequal in the processes
         samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels[own]]
-        logits = network(EmbeddingMap(features[own], (13, 18)))
-        loss = head.loss_by_feat(logits, samples)['loss_ce']
+        loss = model.head.loss_by_feat(network(features[own]), samples)['loss_ce']
         optimizer.zero_grad()
         loss.backward()
-        result |= {f'{step}.{name}': parameter.grad.clone() for name, parameter in head.named_parameters()}
+        result |= {f'{step}.{name}': parameter.grad.clone() for name, parameter in model.named_parameters()}
         optimizer.step()
-    return result | head.state_dict()
+    return result | model.state_dict()
 
 
 def train_filters_alone_and_together() -> tuple[dict, dict]:
@@ -89,7 +100,11 @@ def train_filters_alone_and_together() -> tuple[dict, dict]:
 
 def test_two_processes_train_the_linear_probe_of_one():
     for alone, together in run_processes(train_filters_alone_and_together, 2):
-        assert together.keys() == alone.keys() and alone['0.filters.weight'].any()
+        assert (
+            together.keys() == alone.keys()
+            and alone['0.head.filters.weight'].any()
+            and alone['0.embedder.weight'].any()
+        )
         for name, value in alone.items():
             # MMSegmentation divides by the number of pixels plus 1e-7, in every process
             torch.testing.assert_close(

@@ -1,10 +1,11 @@
 """A linear map from frozen embeddings to classes."""
 
 import torch
-import torch.distributed as dist
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
+from mmvice.ops import num_processes
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
@@ -88,9 +89,9 @@ class LinearProbeHead(BaseDecodeHead):
         """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
         first, second = (moment.to(filters.dtype) for moment in embeddings.moments())
         count = first.new_full((1,), len(embeddings) * embeddings.size[0] * embeddings.size[1])
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            sums = torch.cat([first * count, (second * count).flatten(), count])
-            dist.all_reduce(sums)
+        if num_processes() > 1:
+            # losses of all processes depend on these, so that their gradients are to be summed, too
+            sums = all_reduce(torch.cat([first * count, (second * count).flatten(), count]))
             dims = len(first)
             count = sums[-1:]
             first, second = sums[:dims] / count, sums[dims:-1].reshape(dims, dims) / count
