@@ -8,7 +8,7 @@ from mmengine.config import Config
 from test_configs import data, flat, scope, shrink  # noqa: F401  fixtures
 
 from mmvice.apis import build_runner
-from mmvice.apis.probe_benchmark import Variant, make_plan, read_benchmark
+from mmvice.apis.probe_benchmark import Job, Variant, make_plan, read_benchmark, step_times, time_steps
 
 ROOT = Path(__file__).parents[1]
 BENCHMARK = read_benchmark(ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml')
@@ -70,6 +70,28 @@ def test_probes(name, data, tmp_path):  # noqa: F811
     runner.train()
     assert all(not p.requires_grad for p in runner.model.backbone.parameters())
     assert 0 <= runner.val_loop.run()['mIoU'] <= 100
+
+
+def test_steps_of_every_kind_of_pretraining_are_timed_in_turn(data, tmp_path, monkeypatch):  # noqa: F811
+    order = []
+
+    class Noted(step_times.TimedTraining):
+        def step(self):
+            order.append(type(self.model).__name__)
+            return super().step()
+
+    monkeypatch.setattr(step_times, 'TimedTraining', Noted)
+    jobs = [PRETRAININGS[f'cpu-{run}-table'] for run in ('superpixels', 'densecl', 'supervised')]
+    configs = {job: small(job, data, tmp_path) for job in jobs}
+    monkeypatch.setattr(Job, 'load_config', lambda job: configs[job])
+    threads = torch.get_num_threads()
+    times = time_steps(jobs, 2, lambda line: None)
+    assert order == ['ViCE', 'DenseCL', 'ProbeSegmentor'] * 4, 'two rounds of warm-up, and two that count'
+    assert set(times['runs']) == {job.run for job in jobs}
+    assert all(run['step_ms'] > run['data_ms'] > 0 and run['images'] == 2 for run in times['runs'].values())
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ValueError, match='none of these rows is of a pretraining'):
+        time_steps([], 2)
 
 
 def test_the_parts_of_the_tuning_split_are_whole_pieces_of_drives():

@@ -27,6 +27,7 @@ from mmvice.apis.probe_benchmark import (
     make_plan,
     read_benchmark,
     read_results,
+    read_step_times,
     state,
     table,
 )
@@ -128,7 +129,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit('interrupted: the same command goes on from the last checkpoints') from error
     if args.split == 'table':
         out = args.work_dir / f'{args.size}.md'
-        out.write_text(table(benchmark, Results(read_results(args.work_dir), args.size, 'table')), encoding='utf-8')
+        step_times = read_step_times(args.work_dir, args.size)
+        results = Results(read_results(args.work_dir), args.size, 'table', step_times)
+        out.write_text(table(benchmark, results), encoding='utf-8')
         print(f'the table so far: {out}')
     if wrong:
         raise SystemExit(f'{len(wrong)} of {len(jobs)} trainings have no result: ' + '; '.join(j.name for j in wrong))

@@ -181,30 +181,15 @@ def benchmark_train(
         raise ValueError(f'mixed precision follows the device that the Runner finds, {get_device()}, not {device}')
     if batch_size is not None:
         cfg.train_dataloader.batch_size = batch_size
-    if amp:
-        use_mixed_precision(cfg)
-    cfg.log_level, cfg.launcher, cfg.custom_hooks = 'WARNING', 'none', []
-    cfg.model.pop('pretrained', None)  # initial weights cost no time in a step, but perhaps a download
-    cfg.visualizer = None  # MMEngine keeps the one of the config, with its folder, for the next Runner of that name
-    for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'):
-        cfg[key] = None
-    with tempfile.TemporaryDirectory() as folder:  # a Runner needs one
-        cfg.work_dir, cfg.experiment_name = folder, Path(folder).name
-        runner = build_runner(cfg)
-        model = runner.model.to(device)
-        if not isinstance(model, ViCE):
-            raise TypeError(
-                f'{cfg.filename} has a {type(model).__name__}, but training steps are timed for pretraining: '
-                'give a config of configs/vice'
-            )
-        model.init_weights()
-        loader = runner.build_dataloader(cfg.train_dataloader, seed=runner.seed)
-        optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        optim_wrapper.initialize_count_status(model, 0, warmup + steps)
-        enter_steady_state(model.head)
-        seen: dict[str, Any] = {}
-        batches = _remember(_endless(loader), seen)
-        measured = time_train_steps(model, optim_wrapper, batches, steps, warmup, device)
+    model, optim_wrapper, loader = build_training(cfg, device, warmup + steps, amp)
+    if not isinstance(model, ViCE):
+        raise TypeError(
+            f'{cfg.filename} has a {type(model).__name__}, but training steps are timed for pretraining: '
+            'give a config of configs/vice'
+        )
+    enter_steady_state(model.head)
+    seen: dict[str, Any] = {}
+    measured = time_train_steps(model, optim_wrapper, _remember(endless(loader), seen), steps, warmup, device)
     return dict(
         **_statistics(measured, (*TRAIN_PHASES, 'Tot.', *BEFORE_STEP)),
         **_surroundings(device, cfg),
@@ -219,6 +204,35 @@ def benchmark_train(
         queue_length=model.head.queue_length,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
+
+
+def build_training(
+    cfg: Config, device: torch.device, steps: int, amp: bool = False
+) -> tuple[nn.Module, OptimWrapper, DataLoader]:
+    """What a config trains, as the Runner builds it: the model with its initial weights, optimizer and data loader.
+
+    Args:
+        cfg: A config; it is changed, so that nothing is logged, downloaded or saved.
+        device: Where the model goes.
+        steps: Number of steps it is for.
+        amp: Train with mixed precision.
+    """
+    if amp:
+        use_mixed_precision(cfg)
+    cfg.log_level, cfg.launcher, cfg.custom_hooks = 'WARNING', 'none', []
+    cfg.model.pop('pretrained', None)  # initial weights cost no time in a step, but perhaps a download
+    cfg.visualizer = None  # MMEngine keeps the one of the config, with its folder, for the next Runner of that name
+    for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'):
+        cfg[key] = None
+    with tempfile.TemporaryDirectory() as folder:  # a Runner needs one
+        cfg.work_dir, cfg.experiment_name = folder, Path(folder).name
+        runner = build_runner(cfg)
+        model = runner.model.to(device)
+        model.init_weights()
+        loader = runner.build_dataloader(cfg.train_dataloader, seed=runner.seed)
+        optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    optim_wrapper.initialize_count_status(model, 0, steps)
+    return model, optim_wrapper, loader
 
 
 def enter_steady_state(head: DenseSwAVHead) -> None:
@@ -275,7 +289,7 @@ def benchmark_inference(
     heads = {name: probe.decode_head for name, probe in probes.items()}
     measured, sizes = [], set()
     bar = ProgressBar(warmup + images, file=sys.stderr)
-    batches = _endless(_test_loader(model.cfg))
+    batches = endless(_test_loader(model.cfg))
     for step in range(warmup + images):
         inputs = model.data_preprocessor(next(batches), False)['inputs']
         times = time_inference(model, heads, inputs, device)
@@ -369,7 +383,7 @@ def _test_loader(cfg: Config) -> DataLoader:
     return Runner.build_dataloader(loader, seed=0)
 
 
-def _endless(loader: DataLoader) -> Iterator[dict]:
+def endless(loader: DataLoader) -> Iterator[dict]:
     """Batches of a loader, over and over.
 
     Raises:

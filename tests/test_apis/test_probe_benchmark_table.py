@@ -3,7 +3,16 @@
 import pytest
 from small_benchmark import result, write_benchmark
 
-from mmvice.apis.probe_benchmark import Results, export_results, read_benchmark, read_results, table, variants
+from mmvice.apis.probe_benchmark import (
+    Results,
+    export_results,
+    read_benchmark,
+    read_results,
+    read_step_times,
+    table,
+    variants,
+    write_step_times,
+)
 from mmvice.apis.probe_benchmark.pictures import draw_curve
 from mmvice.apis.probe_benchmark.table import best_row, comparisons, curve_points, main_table
 
@@ -52,6 +61,7 @@ def test_mean_and_spread_over_seeds_the_ratio_to_random_and_the_time(benchmark, 
         '× random, linear-8': '1.73',
         'end to end': '',
         'pretraining': '20min',
+        'step': '',
     }
     assert rows['nothing learned']['linear-8'] == '11.00 ± 1.41 / 60.00 ± 0.00 (2)'
     assert rows['nothing learned']['× random, linear-8'] == '1.00' and rows['nothing learned']['pretraining'] == ''
@@ -131,3 +141,15 @@ def test_other_files_are_not_taken_for_results(tmp_path):
     (tmp_path / 'result.json').write_text('{"mIoU": 99}')
     with pytest.raises(ValueError, match='is not the result of a training: it has no embedder|it has no fingerprint'):
         read_results(tmp_path)
+
+
+def test_step_times_are_shown_with_the_rows_of_their_pretraining(benchmark, tmp_path):
+    times = dict(size='cpu', runs=dict(regions=dict(step_ms=510.4, data_ms=20.2, images=8)))
+    write_step_times(times, tmp_path)
+    assert read_step_times(tmp_path, 'gpu') is None
+    rows = cells(main_table(benchmark, Results(RESULTS, 'cpu', 'table', read_step_times(tmp_path, 'cpu'))))
+    steps = {title: row['step'] for title, row in rows.items() if row['step']}
+    assert steps == {'on regions': '510 + 20 ms', 'on regions backbone': '510 + 20 ms'}
+    (tmp_path / 'cpu_step_times.json').write_text('{')
+    with pytest.raises(ValueError, match='cpu_step_times.json is no JSON file: .*; measure the steps again'):
+        read_step_times(tmp_path, 'cpu')

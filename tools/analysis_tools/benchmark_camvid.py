@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Collect the benchmark on CamVid: its table, what was tried, its pictures."""
+"""Collect the benchmark on CamVid: its table, what was tried, how long steps take, its pictures."""
 
 import argparse
 import subprocess
@@ -15,10 +15,14 @@ from mmvice.apis.probe_benchmark import (
     Results,
     add_benchmark_arguments,
     export_results,
+    make_plan,
     read_benchmark,
     read_results,
+    read_step_times,
     table,
+    time_steps,
     variants,
+    write_step_times,
 )
 from mmvice.apis.probe_benchmark.pictures import compared_models, draw_curve
 
@@ -29,6 +33,8 @@ EXAMPLES = """examples:
     python tools/analysis_tools/benchmark_camvid.py table --work-dir DIR
   What was tried on the held-out part of the training images:
     python tools/analysis_tools/benchmark_camvid.py tune
+  How long a step of each pretraining takes, in turn, for the table:
+    python tools/analysis_tools/benchmark_camvid.py steps --rounds 10
   Segmentations and principal components side by side, and mIoU over pretraining steps:
     python tools/analysis_tools/benchmark_camvid.py pictures --out work_dirs/benchmark_camvid/pictures
 """
@@ -39,13 +45,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    kinds = parser.add_subparsers(dest='kind', required=True, metavar='{table,tune,pictures}')
+    kinds = parser.add_subparsers(dest='kind', required=True, metavar='{table,tune,steps,pictures}')
     shown = kinds.add_parser('table', help='the rows of the benchmark, measured on the validation images')
     tried = kinds.add_parser('tune', help='all variants, measured on the held-out part of the training images')
+    timed = kinds.add_parser('steps', help='time training steps of all pretrainings in turn, for the table')
     drawn = kinds.add_parser('pictures', help='models side by side, and mIoU over pretraining steps')
     for part in (shown, tried):
         part.add_argument('--out', type=Path, metavar='FILE.md', help='write there (default: print)')
         part.add_argument('--export', type=Path, metavar='DIR', help='also copy the results there, without the runs')
+    timed.add_argument('--rows', nargs='+', metavar='ROW', help='rows whose steps are timed (default: all)')
+    timed.add_argument('--rounds', type=positive, default=10, metavar='N', help='steps of each (default: %(default)s)')
     drawn.add_argument(
         '--out',
         type=Path,
@@ -64,7 +73,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--data-root', type=Path, default=Path('data/camvid'), metavar='DIR', help='default: %(default)s'
     )
     drawn.add_argument('--max-images', type=positive, default=6, metavar='N', help='default: %(default)s')
-    for part in (shown, tried, drawn):
+    for part in (shown, tried, timed, drawn):
         add_benchmark_arguments(part, ROOT)
     return parser.parse_args(argv)
 
@@ -73,16 +82,28 @@ def collect(args: argparse.Namespace) -> None:
     """Print or write the table, or what was tried."""
     benchmark = read_benchmark(args.benchmark)
     split = 'table' if args.kind == 'table' else 'tune'
-    results = Results(read_results(args.work_dir), args.size, split)
+    step_times = read_step_times(args.work_dir, args.size)
+    results = Results(read_results(args.work_dir), args.size, split, step_times)
     text = (table if args.kind == 'table' else variants)(benchmark, results)
     if args.export is not None:
         print(f'{len(export_results(results.all, args.export))} results in {args.export}', file=sys.stderr)
+        if step_times is not None and split == 'table':
+            write_step_times(step_times, args.export)
     if args.out is None:
         print(text.rstrip())
         return
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text, encoding='utf-8')
     print(f'wrote {args.out}', file=sys.stderr)
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Time training steps and keep the times for the table."""
+    jobs = make_plan(read_benchmark(args.benchmark), args.work_dir, args.size, 'table', args.rows, [], [0])
+    times = time_steps(jobs, args.rounds, lambda line: print(line, file=sys.stderr, flush=True))
+    for run, measured in times['runs'].items():
+        print(f'{run:14} {measured["step_ms"]:8.1f} ms a step + {measured["data_ms"]:.1f} ms for its batch')
+    print(f'wrote {write_step_times(times, args.work_dir)}')
 
 
 def draw(args: argparse.Namespace) -> None:
@@ -107,10 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Do what the command line asks for."""
     args = parse_args(argv)
     try:
-        if args.kind == 'pictures':
-            draw(args)
-        else:
-            collect(args)
+        {'pictures': draw, 'steps': measure}.get(args.kind, collect)(args)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(f'error: {error}') from error
 

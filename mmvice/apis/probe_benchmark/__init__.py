@@ -5,6 +5,7 @@ from .execute import Executor, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
 from .results import export_results, read_results
+from .step_times import read_step_times, time_steps, write_step_times
 from .table import Results, table, variants
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     'make_plan',
     'read_benchmark',
     'read_results',
+    'read_step_times',
     'state',
     'table',
+    'time_steps',
     'variants',
+    'write_step_times',
 ]

@@ -10,7 +10,8 @@ from .reader import Benchmark, Row
 
 Result = Mapping[str, Any]
 LEGEND = (
-    'mIoU / aAcc in percent; mean ± sample standard deviation over seeds, their number in parentheses. Empty: not run.'
+    'mIoU / aAcc in percent; mean ± sample standard deviation over seeds, their number in parentheses. Empty: not run. '
+    'Step: training step + loading its batch, of all rows in turn on one machine; pretraining: as it ran.'
 )
 
 
@@ -21,9 +22,13 @@ class Results:
         results: Results of any sizes and splits.
         size: The size that counts.
         split: The split that counts; a pretraining without labels is of both.
+        step_times: How long steps take, if that has been measured.
     """
 
-    def __init__(self, results: Iterable[Result], size: str, split: str) -> None:
+    def __init__(
+        self, results: Iterable[Result], size: str, split: str, step_times: Mapping[str, Any] | None = None
+    ) -> None:
+        self.step_times = step_times
         self.all = [result for result in results if result['size'] == size and result['split'] in (split, None)]
 
     def of(
@@ -61,11 +66,11 @@ def table(benchmark: Benchmark, results: Results) -> str:
 
 def main_table(benchmark: Benchmark, results: Results, variant: str | None = None) -> str:
     """A row for each, a column for each probe."""
-    lines = [['', *benchmark.probes, *_ratio_titles(benchmark), 'end to end', 'pretraining']]
+    lines = [['', *benchmark.probes, *_ratio_titles(benchmark), 'end to end', 'pretraining', 'step']]
     for row in benchmark.rows.values():
         cells = [_cell(results.of_row(row, probe, variant).values()) for probe in benchmark.probes]
         ratios = _ratios(benchmark, results, row, variant)
-        lines.append([row.title, *cells, *ratios, *_training(results, row, variant)])
+        lines.append([row.title, *cells, *ratios, *_training(results, row, variant), _step(results, row)])
     return markdown(lines)
 
 
@@ -209,3 +214,9 @@ def _training(results: Results, row: Row, variant: str | None) -> list[str]:
     measured = [result for result in found if result.get('mIoU') is not None]
     seconds = [result['train_seconds'] for result in found]
     return [_cell(measured), duration(statistics.fmean(seconds)) if seconds else '']
+
+
+def _step(results: Results, row: Row) -> str:
+    """How long a step takes, and loading its batch, in milliseconds."""
+    found = (results.step_times or {}).get('runs', {}).get(row.run)
+    return '' if found is None else f'{found["step_ms"]:.0f} + {found["data_ms"]:.0f} ms'
