@@ -21,6 +21,7 @@ from mmvice.apis.arguments import positive
 from mmvice.apis.probe_benchmark import (
     SPLITS,
     Executor,
+    Job,
     Results,
     Variant,
     add_benchmark_arguments,
@@ -28,6 +29,7 @@ from mmvice.apis.probe_benchmark import (
     read_benchmark,
     read_results,
     read_step_times,
+    restore_results,
     state,
     table,
 )
@@ -36,6 +38,9 @@ EXAMPLES = """examples:
   All of it, and what there is to do:
     python tools/benchmark_camvid.py --jobs 2
     python tools/benchmark_camvid.py --dry-run
+
+  A row beside those whose results are kept, without running these again:
+    python tools/benchmark_camvid.py --kept docs/camvid_benchmark/cpu --jobs 2
 
   Try settings of the pretraining, measured on the held-out part of the training images; a step of a pipeline goes by
   its type:
@@ -77,6 +82,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--probe-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='settings of all probes'
     )
     parser.add_argument(
+        '--kept',
+        type=Path,
+        metavar='DIR',
+        help='results of earlier runs (--export of the collector): what they are of is not run again, unless '
+        'something needs its weights',
+    )
+    parser.add_argument(
         '--jobs', type=positive, default=1, metavar='N', help='trainings at a time, a CPU core each (default: 1)'
     )
     parser.add_argument('--dry-run', action='store_true', help='list the trainings and their commands, and run none')
@@ -101,6 +113,20 @@ def variant_of(words: Sequence[str]) -> Variant:
     return Variant(name, options)
 
 
+def restore(jobs: Sequence[Job], kept: Path) -> None:
+    """Take kept results for those of trainings that have none.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not kept.is_dir():
+        raise FileNotFoundError(f'--kept: there is no folder {kept}')
+    restored, others = restore_results(jobs, read_results(kept))
+    print(f'{restored} results from {kept}')
+    for name in others:
+        print(f'not used, as it is of other settings: the kept result of {name}')
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what is left; status 1 if something failed."""
     args = parse_args(argv)
@@ -117,6 +143,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             variant_of(args.variant),
             args.probe_options,
         )
+        if args.kept is not None:
+            restore(jobs, args.kept)
         if args.dry_run:
             for job in jobs:
                 print(f'{state(job):9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')

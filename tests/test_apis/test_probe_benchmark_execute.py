@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from small_benchmark import write_benchmark
 
-from mmvice.apis.probe_benchmark import Executor, Variant, make_plan, read_benchmark, state
+from mmvice.apis.probe_benchmark import (
+    Executor,
+    Variant,
+    export_results,
+    make_plan,
+    read_benchmark,
+    read_results,
+    restore_results,
+    state,
+)
 
 TRAIN = Path(__file__).parent / 'toy_training.py'
 
@@ -121,3 +130,30 @@ def test_a_damaged_result_is_an_error_that_names_it(benchmark, tmp_path):
     jobs[0].result_file.write_text('{"run": ')
     with pytest.raises(ValueError, match=r'result\.json is no JSON file.*remove it'):
         state(jobs[0])
+
+
+def test_what_is_kept_is_not_run_again_unless_its_weights_are_needed(benchmark, tmp_path):
+    run(plan(benchmark, tmp_path))
+    export_results(read_results(tmp_path / 'runs'), tmp_path / 'kept')
+    (tmp_path / 'runs').rename(tmp_path / 'before')
+    kept = read_results(tmp_path / 'kept')
+    jobs = plan(benchmark, tmp_path)
+    assert restore_results(jobs, kept) == (3, [])
+    assert run(jobs)[1] == ['3 trainings: 3 finished, 0 left']
+    assert restore_results(jobs, kept) == (0, []), 'what is there stays'
+
+    pretraining, probe = (job for job in jobs if job.run == 'regions')
+    probe.result_file.unlink()
+    wrong, lines = run(jobs)
+    assert not wrong and lines[1] == '3 trainings: 1 finished, 2 left'
+    assert lines[0] == 'regions seed 0: pretraining: its weights are not there any more, it is trained again'
+    assert starts(pretraining) == 1 and starts(probe) == 1
+
+
+def test_what_is_kept_of_other_settings_is_not_used(benchmark, tmp_path):
+    run(plan(benchmark, tmp_path, ['regions']))
+    kept = [{**result, 'fingerprint': 'another'} for result in read_results(tmp_path / 'runs')]
+    (tmp_path / 'runs').rename(tmp_path / 'before')
+    jobs = plan(benchmark, tmp_path, ['regions'])
+    assert restore_results(jobs, kept) == (0, [job.name for job in jobs])
+    assert [state(job) for job in jobs] == ['left', 'left']

@@ -4,7 +4,7 @@ from .arguments import add_benchmark_arguments
 from .execute import Executor, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
-from .results import export_results, read_results
+from .results import export_results, read_results, restore_results
 from .step_times import read_step_times, time_steps, write_step_times
 from .table import Results, table, variants
 
@@ -22,6 +22,7 @@ __all__ = [
     'read_benchmark',
     'read_results',
     'read_step_times',
+    'restore_results',
     'state',
     'table',
     'time_steps',

@@ -53,6 +53,10 @@ class Executor:
             dict: What is wrong with each training that has no result of its settings.
         """
         states = {job: state(job) for job in jobs}
+        for job in jobs:
+            if states[job] == LEFT and states.get(job.needs) == FINISHED and not _has_weights_for(job):
+                states[job.needs] = LEFT
+                self.say(f'{job.needs.name}: its weights are not there any more, it is trained again')
         wrong = {
             job: f'{job.result_file} is of other settings: give the new ones a name (--variant), or move '
             f'{job.folder} away'
@@ -130,6 +134,11 @@ class Executor:
             for file in job.folder.glob('*.pth'):
                 file.unlink()
         return None
+
+
+def _has_weights_for(probe: Job) -> bool:
+    """Whether the checkpoint is there that a probe is put on."""
+    return any(probe.needs.folder.glob(f'iter_{probe.step}.pth' if probe.step else '*.pth'))
 
 
 class Clock:

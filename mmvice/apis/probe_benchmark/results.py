@@ -123,6 +123,38 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     return [read_result(file) for file in sorted({*folder.rglob(RESULT), *folder.rglob(f'*.{RESULT}')})]
 
 
+def restore_results(jobs: Iterable[Job], kept: Iterable[Mapping[str, Any]]) -> tuple[int, list[str]]:
+    """Put kept results where their trainings would leave them, so that these are not repeated.
+
+    Args:
+        jobs: The trainings of a plan; those that have a result keep it.
+        kept: Results of earlier runs, as of :func:`read_results`.
+
+    Returns:
+        tuple: How many were put there, and the names of trainings whose kept result is of other settings.
+    """
+    found = {_key(result): result for result in kept}
+    restored, others = 0, []
+    for job in jobs:
+        split = None if job.probe is None and job.load_config().get('val_cfg') is None else job.split
+        names = dict(size=job.size, split=split, run=job.run, variant=job.variant.name, seed=job.seed)
+        result = found.get(_key(dict(**names, probe=job.probe, embedder=job.embedder, step=job.step)))
+        if result is None or job.result_file.is_file():
+            continue
+        if result['fingerprint'] != job.fingerprint:
+            others.append(job.name)
+            continue
+        job.folder.mkdir(parents=True, exist_ok=True)
+        write_result(job, result)
+        restored += 1
+    return restored, others
+
+
+def _key(result: Mapping[str, Any]) -> tuple:
+    """What a result is of."""
+    return tuple(result[name] for name in ('size', 'split', 'run', 'variant', 'seed', 'probe', 'embedder', 'step'))
+
+
 def export_results(results: Iterable[Mapping[str, Any]], folder: Path) -> list[Path]:
     """Write results, by themselves, into one folder, under names that tell what they are of."""
     folder.mkdir(parents=True, exist_ok=True)
