@@ -61,9 +61,35 @@ def test_pretraining(name, data, tmp_path):  # noqa: F811
     assert (tmp_path / 'iter_1.pth').is_file()
 
 
+def test_random_is_what_every_pretraining_of_that_seed_starts_from(data, tmp_path):  # noqa: F811
+    cfg = small(PRETRAININGS['cpu-random-table'], data, tmp_path / 'random')
+    runner = build_runner(cfg)
+    runner.train()
+    initial, trained = (load_weights(tmp_path / 'random' / f'iter_{step}.pth') for step in (0, 1))
+    curve = PRETRAININGS['cpu-superpixels-table']
+    build_runner(small(curve, data, tmp_path / 'superpixels')).train()
+    started = load_weights(tmp_path / 'superpixels' / 'iter_0.pth')
+    assert started.keys() == initial.keys() and all(torch.equal(started[n], initial[n]) for n in initial)
+    conv = next(n for n in initial if n.startswith('backbone.'))
+    assert not torch.equal(initial[conv], trained[conv])
+
+    (tmp_path / 'random' / 'iter_1.pth').unlink()
+    (tmp_path / 'random' / 'last_checkpoint').write_text(str(tmp_path / 'random' / 'iter_0.pth'))
+    again = small(PRETRAININGS['cpu-random-table'], data, tmp_path / 'random')
+    again.resume = True
+    build_runner(again).train()
+    resumed = load_weights(tmp_path / 'random' / 'iter_1.pth')
+    assert all(torch.equal(resumed[n], trained[n]) for n in trained if n.startswith(('backbone.', 'decoder.')))
+
+
+def load_weights(file):
+    return torch.load(file, weights_only=True)['state_dict']
+
+
 @pytest.mark.parametrize('name', PROBES)
 def test_probes(name, data, tmp_path):  # noqa: F811
     cfg = small(PROBES[name], data, tmp_path)
+    cfg.model.embedder_checkpoint = None  # of a pretraining that has not been run here
     if cfg.train_cfg.type == 'ClusterFitLoop':
         cfg.train_cfg.max_samples = 200
     runner = build_runner(cfg)
@@ -117,7 +143,7 @@ def test_the_validation_images_are_looked_at_for_the_table_only(size):
 
 @pytest.mark.parametrize('size', SIZES)
 def test_pretraining_sees_no_labels_and_as_many_images_in_every_row(size):
-    jobs = [job for job in plan(size, 'table') if job.probe is None]
+    jobs = [job for job in plan(size, 'table') if job.probe is None and job.run != 'random']
     configs = {job.run: job.load_config() for job in jobs}
     seen = {cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size for cfg in configs.values()}
     assert len(seen) == 1
@@ -164,4 +190,8 @@ def test_a_row_changes_what_it_says_and_nothing_else(row, size):
 
 
 def test_every_row_that_trains_vice_is_checked():
-    assert {row.name for row in BENCHMARK.rows.values() if row.pretrain == 'vice'} == {*CHANGES, 'superpixels'}
+    assert {row.name for row in BENCHMARK.rows.values() if row.pretrain == 'vice'} == {
+        *CHANGES,
+        'superpixels',
+        'random',
+    }

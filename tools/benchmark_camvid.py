@@ -17,15 +17,18 @@ sys.path.insert(0, str(ROOT))
 
 from mmengine.config import DictAction
 
-from mmvice.apis.arguments import positive
+from mmvice.apis.arguments import non_negative, positive
 from mmvice.apis.probe_benchmark import (
     SPLITS,
+    Benchmark,
     Executor,
     Job,
     Results,
     Variant,
     add_benchmark_arguments,
+    check_data,
     make_plan,
+    of_these_settings,
     read_benchmark,
     read_results,
     read_step_times,
@@ -62,24 +65,30 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--split',
         choices=SPLITS,
-        default='table',
         help='table: probes learn from the training images and are measured on the validation images. tune: both on '
-        'parts of the training images (default: %(default)s)',
+        'parts of the training images (default: table; tune where settings are tried)',
     )
     parser.add_argument('--rows', nargs='+', metavar='ROW', help='rows of the table (default: all)')
     parser.add_argument(
         '--probes', nargs='*', metavar='PROBE', help='probes; none after it for pretraining alone (default: all)'
     )
-    parser.add_argument('--seeds', nargs='+', type=int, metavar='N', help='seeds (default: those of each row, from 0)')
+    parser.add_argument(
+        '--seeds', nargs='+', type=non_negative, metavar='N', help='seeds (default: those of each row, from 0)'
+    )
     parser.add_argument(
         '--variant',
         nargs='+',
         default=[],
         metavar=('NAME', 'KEY=VALUE'),
-        help='settings of the pretraining to try, as --cfg-options of tools/train.py, and a name for them',
+        help='a name, and settings of the pretraining to try, as --cfg-options of tools/train.py',
     )
     parser.add_argument(
-        '--probe-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='settings of all probes'
+        '--probe-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='settings of all probes, with --variant NAME',
     )
     parser.add_argument(
         '--kept',
@@ -92,7 +101,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--jobs', type=positive, default=1, metavar='N', help='trainings at a time, a CPU core each (default: 1)'
     )
     parser.add_argument('--dry-run', action='store_true', help='list the trainings and their commands, and run none')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.probe_options and not args.variant:
+        parser.error('probes of other settings need a name: --variant NAME --probe-options KEY=VALUE ...')
+    if args.split is None:
+        args.split = 'tune' if args.variant else 'table'
+    return args
 
 
 def variant_of(words: Sequence[str]) -> Variant:
@@ -105,8 +119,10 @@ def variant_of(words: Sequence[str]) -> Variant:
         return Variant()
     name, *settings = words
     wrong = [word for word in settings if '=' not in word]
-    if '=' in name or wrong or not settings:
+    if '=' in name or wrong:
         raise ValueError(f'--variant takes a name and then KEY=VALUE, got {" ".join(words)}')
+    if not settings:
+        return Variant(name)
     parser = argparse.ArgumentParser()
     parser.add_argument('--options', nargs='+', action=DictAction)
     options: Mapping = parser.parse_args(['--options', *settings]).options
@@ -125,6 +141,15 @@ def restore(jobs: Sequence[Job], kept: Path) -> None:
     print(f'{restored} results from {kept}')
     for name in others:
         print(f'not used, as it is of other settings: the kept result of {name}')
+
+
+def write_table(benchmark: Benchmark, args: argparse.Namespace) -> Path:
+    """Write the table of what has finished; its file."""
+    found, _ = of_these_settings(benchmark, read_results(args.work_dir), args.size)
+    out = args.work_dir / f'{args.size}.md'
+    step_times = read_step_times(args.work_dir, args.size)
+    out.write_text(table(benchmark, Results(found, args.size, 'table', step_times)), encoding='utf-8')
+    return out
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -149,18 +174,18 @@ def main(argv: Sequence[str] | None = None) -> None:
             for job in jobs:
                 print(f'{state(job):9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
             return
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the trainings, too
+        check_data(job for job in jobs if state(job) == 'left')
+        read_results(args.work_dir)  # a damaged file is better told of before hours of training
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, signal.default_int_handler)  # ends the trainings, too
         wrong = Executor(ROOT / 'tools' / 'train.py', args.jobs, lambda line: print(line, flush=True)).run(jobs)
+        if args.split == 'table':
+            print(f'the table so far: {write_table(benchmark, args)}')
     except (ValueError, FileNotFoundError, KeyError) as error:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt as error:
         raise SystemExit('interrupted: the same command goes on from the last checkpoints') from error
-    if args.split == 'table':
-        out = args.work_dir / f'{args.size}.md'
-        step_times = read_step_times(args.work_dir, args.size)
-        results = Results(read_results(args.work_dir), args.size, 'table', step_times)
-        out.write_text(table(benchmark, results), encoding='utf-8')
-        print(f'the table so far: {out}')
     if wrong:
         raise SystemExit(f'{len(wrong)} of {len(jobs)} trainings have no result: ' + '; '.join(j.name for j in wrong))
 

@@ -69,7 +69,7 @@ def result(run, probe=None, seed=0, miou=None, acc=60.0, **changes):
         'variant_options': {},
         'fingerprint': 'f',
         'steps': 4,
-        'train_seconds': 1200.0,
+        'processor_seconds': 1200.0,
         'wall_seconds': 1300.0,
         **metrics,
         **changes,

@@ -11,8 +11,10 @@ from small_benchmark import write_benchmark
 from mmvice.apis.probe_benchmark import (
     Executor,
     Variant,
+    check_data,
     export_results,
     make_plan,
+    of_these_settings,
     read_benchmark,
     read_results,
     restore_results,
@@ -64,7 +66,8 @@ def test_a_result_says_what_was_run_and_what_came_of_it(benchmark, tmp_path):
         'randomness.seed': 1,
     }
     assert of_pretraining['variant_options'] == variant.options
-    assert (of_pretraining['steps'], of_pretraining['train_seconds']) == (4, 2.0)
+    assert of_pretraining['steps'] == 4
+    assert of_pretraining['processor_seconds'] >= 0 and 0 <= of_pretraining['wall_seconds'] < 60
     assert of_pretraining['log'][-1] == dict(lr=0.1, time=0.5, loss=2.6, step=4)
     assert of_probe['split'] == 'tune' and of_probe['variant'] == 'v' and of_probe['seed'] == 1
     assert (of_probe['mIoU'], of_probe['aAcc'], of_probe['mAcc']) == (21.0, 60.0, 30.0)
@@ -99,8 +102,62 @@ def test_a_result_of_other_settings_is_not_passed_off_as_this_one(benchmark, tmp
     jobs = plan(benchmark, tmp_path, ['regions'])
     assert [state(job) for job in jobs] == ['stale', 'stale']
     wrong, _ = run(jobs)
-    assert len(wrong) == 2 and 'is of other settings' in wrong[jobs[0]] and str(jobs[0].folder) in wrong[jobs[0]]
+    assert (
+        len(wrong) == 2
+        and 'has a training of other settings' in wrong[jobs[0]]
+        and str(jobs[0].folder) in wrong[jobs[0]]
+    )
     assert [starts(job) for job in jobs] == [1, 1]
+
+
+def test_a_training_is_not_continued_with_other_settings(benchmark, tmp_path):
+    [broken] = plan(benchmark, tmp_path, ['random'])
+    broken.folder.mkdir(parents=True)
+    (broken.folder / 'fail').touch()
+    run([broken])
+    [other] = plan(benchmark, tmp_path, ['random'], probe_options={'model.decode_head.num_filters': 7})
+    assert (state(broken), state(other)) == ('left', 'stale')
+    wrong, _ = run([other])
+    assert 'has a training of other settings' in wrong[other] and starts(broken) == 1
+
+
+def test_seconds_of_all_starts_count(benchmark, tmp_path):
+    [job] = plan(benchmark, tmp_path, ['random'])
+    job.folder.mkdir(parents=True)
+    (job.folder / 'fail').touch()
+    run([job])
+    record = json.loads((job.folder / 'record.json').read_text())
+    (job.folder / 'record.json').write_text(json.dumps({**record, 'wall_seconds': 100.0, 'processor_seconds': 50.0}))
+    (job.folder / 'fail').unlink()
+    run([job])
+    result = json.loads(job.result_file.read_text())
+    assert 100 <= result['wall_seconds'] < 160 and 50 <= result['processor_seconds'] < 110
+
+
+def test_two_trainings_are_not_at_work_in_one_folder(benchmark, tmp_path):
+    (tmp_path / 'runs').mkdir()
+    (tmp_path / 'runs' / 'wait').touch()
+    first, second = Executor(TRAIN, 1, print), plan(benchmark, tmp_path, ['random'])
+    thread = threading.Thread(target=lambda: first.run(plan(benchmark, tmp_path, ['random'])))
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob('started.txt')) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    wrong, _ = run(second)
+    assert f'another training is at work in {second[0].folder}' in wrong[second[0]]
+    (tmp_path / 'runs' / 'wait').unlink()
+    thread.join(60)
+    assert state(second[0]) == 'finished' and starts(second[0]) == 1
+
+
+def test_data_that_is_missing_is_named_once_before_anything_runs(benchmark, tmp_path):
+    config = benchmark.config('cpu', 'vice')
+    config.write_text(config.read_text().replace('dataset=dict(', f'dataset=dict(data_root="{tmp_path}/photos", '))
+    jobs = plan(benchmark, tmp_path, ['grid', 'regions'])
+    with pytest.raises(FileNotFoundError, match='there is no folder .*/photos, which has the images'):
+        check_data(jobs)
+    (tmp_path / 'photos').mkdir()
+    check_data(jobs)
 
 
 def test_as_many_run_at_a_time_as_asked_for_and_stopping_ends_them(benchmark, tmp_path):
@@ -157,3 +214,13 @@ def test_what_is_kept_of_other_settings_is_not_used(benchmark, tmp_path):
     jobs = plan(benchmark, tmp_path, ['regions'])
     assert restore_results(jobs, kept) == (0, [job.name for job in jobs])
     assert [state(job) for job in jobs] == ['left', 'left']
+
+
+def test_the_table_has_no_result_of_other_settings(benchmark, tmp_path):
+    jobs = make_plan(benchmark, tmp_path / 'runs', 'cpu', 'table', ['random', 'grid'], ['linear-3'], [0])
+    run(jobs)
+    results = read_results(tmp_path / 'runs')
+    assert of_these_settings(benchmark, results, 'cpu') == (results, [])
+    changed = [{**result, 'fingerprint': 'another'} if result['run'] == 'random' else result for result in results]
+    used, others = of_these_settings(benchmark, changed, 'cpu')
+    assert {result['run'] for result in used} == {'grid'} and others == ['random seed 0: table decoder linear-3']

@@ -32,7 +32,7 @@ def test_every_row_seed_and_probe_has_a_folder_and_rows_share_a_pretraining(benc
     ]
     _, pretraining, decoder, backbone, *_ = jobs
     assert decoder.needs is pretraining and backbone.needs is pretraining
-    assert decoder.options['model.embedder_checkpoint'] == str(pretraining.folder)
+    assert decoder.options['model.embedder_checkpoint'] == str(pretraining.folder / 'iter_4.pth')
     assert 'model.embedder_checkpoint' not in jobs[0].options
     assert backbone.options['model.decoder.type'] == 'HypercolumnDecoder'
     assert decoder.config.name == 'linear_tune.py' and pretraining.config.name == 'vice.py'
@@ -52,14 +52,16 @@ def test_a_training_with_labels_is_one_for_each_split(benchmark):
 
 def test_a_curve_keeps_checkpoints_and_probes_them_for_the_table(benchmark):
     jobs = make_plan(benchmark, WORK, 'cpu', 'table', ['regions'], ['linear-3', 'linear-8'])
-    assert folders(jobs)[:4] == [
+    assert folders(jobs)[:5] == [
         'cpu/regions/seed-0/pretraining',
         'cpu/regions/seed-0/table/decoder_linear-3',
+        'cpu/regions/seed-0/table/decoder_linear-8_iter-0',
         'cpu/regions/seed-0/table/decoder_linear-8_iter-2',
         'cpu/regions/seed-0/table/decoder_linear-8',
     ]
-    assert jobs[0].load_config().default_hooks.checkpoint == dict(interval=2, max_keep_ckpts=-1)
-    assert jobs[2].options['model.embedder_checkpoint'].endswith('pretraining/iter_2.pth')
+    checkpoint = dict(interval=2, max_keep_ckpts=-1, save_initial=True)
+    assert jobs[0].load_config().default_hooks.checkpoint == checkpoint
+    assert [job.checkpoint.name for job in jobs[1:5]] == ['iter_4.pth', 'iter_0.pth', 'iter_2.pth', 'iter_4.pth']
     other = next(job for job in jobs if job.seed == 1)
     assert other.load_config().default_hooks.checkpoint.max_keep_ckpts == 1
     tuned = make_plan(benchmark, WORK, 'cpu', 'tune', ['regions'], ['linear-8'], [0])

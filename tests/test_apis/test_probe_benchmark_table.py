@@ -10,7 +10,7 @@ from mmvice.apis.probe_benchmark import (
     read_results,
     read_step_times,
     table,
-    variants,
+    tried_table,
     write_step_times,
 )
 from mmvice.apis.probe_benchmark.pictures import draw_curve
@@ -19,7 +19,7 @@ from mmvice.apis.probe_benchmark.table import best_row, comparisons, curve_point
 RESULTS = [
     result('random', 'linear-8', 0, 10.0),
     result('random', 'linear-8', 1, 12.0),
-    result('grid', seed=0, train_seconds=600.0),
+    result('grid', seed=0, processor_seconds=600.0),
     result('grid', 'linear-8', 0, 15.0),
     result('grid', 'linear-8', 1, 19.0),
     result('regions', seed=0),
@@ -108,14 +108,14 @@ def test_the_curve_ends_with_the_last_checkpoint(benchmark, results, tmp_path):
 
 
 def test_what_was_tried_is_listed_with_its_settings(benchmark):
-    rows = variants(benchmark, Results(RESULTS, 'cpu', 'table')).splitlines()
+    rows = tried_table(benchmark, Results(RESULTS, 'cpu', 'table')).splitlines()
     found = [row for row in rows if '| v ' in row]
     assert len(found) == 1
-    assert variants(benchmark, Results(RESULTS, 'cpu', 'tune')).count('98.00') == 1
+    assert tried_table(benchmark, Results(RESULTS, 'cpu', 'tune')).count('98.00') == 1
     pretraining = result('regions', variant='v', variant_options={'a.b': 1})
-    listed = variants(benchmark, Results([*RESULTS, pretraining], 'cpu', 'table'))
+    listed = tried_table(benchmark, Results([*RESULTS, pretraining], 'cpu', 'table'))
     assert '`a.b=1`' in listed and '99.00 / 60.00' in listed
-    alone = variants(benchmark, Results([pretraining], 'cpu', 'table'))
+    alone = tried_table(benchmark, Results([pretraining], 'cpu', 'table'))
     assert '| regions ' in alone and 'backbone' not in alone, 'a row of the same pretraining, which was not probed'
 
 

@@ -57,6 +57,11 @@ def test_rows_are_trained_probed_collected_and_drawn(tmp_path):
         (['--rows', 'superpixel'], 'error: there is no row superpixel; there are random, color-position, pixels'),
         (['--probes', 'linear-5'], 'error: there is no probe linear-5'),
         (['--variant', 'model.head.k=5'], 'error: --variant takes a name and then KEY=VALUE, got model.head.k=5'),
+        (['--rows', 'grid', '--seeds', '0', '--probes'], 'error: there is no folder data/camvid, which has the images'),
+        (
+            ['--rows', 'grid', '--variant', 'v', 'model.hed.queue_length=0', '--dry-run'],
+            'vice.py has no model.hed to be changed',
+        ),
         (['--variant', 'name', 'model'], 'error: --variant takes a name and then KEY=VALUE, got name model'),
         (
             ['--rows', 'densecl', '--variant', 'v', 'train_dataloader.dataset.pipeline.SuperpixelSLIC.region_size=3'],
@@ -71,10 +76,23 @@ def test_a_mistake_is_told_in_one_sentence_before_anything_runs(arguments, messa
     assert not list(tmp_path.iterdir())
 
 
+def test_settings_that_are_tried_are_not_measured_on_the_validation_images(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tool = runpy.run_path(str(RUN))['main']
+    words = ['--rows', 'grid', '--seeds', '0', '--probes', 'linear-11', '--dry-run']
+    tool([*words, '--variant', 'v', 'train_cfg.max_iters=5'])
+    assert 'grid@v seed 0: tune decoder linear-11' in capsys.readouterr().out
+    tool(words)
+    assert 'grid seed 0: table decoder linear-11' in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        tool([*words, '--probe-options', 'train_cfg.max_iters=5'])
+    assert 'probes of other settings need a name' in capsys.readouterr().err
+
+
 def test_pictures_need_probes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'runs').mkdir()
-    with pytest.raises(SystemExit, match=r'error: .* run random seed 0: table decoder linear-256 first'):
+    with pytest.raises(SystemExit, match=r'error: .* run random seed 0: table decoder linear-256, or'):
         runpy.run_path(str(COLLECT))['main'](['pictures', '--rows', 'random', '--work-dir', 'runs'])
 
 

@@ -16,12 +16,13 @@ from mmvice.apis.probe_benchmark import (
     add_benchmark_arguments,
     export_results,
     make_plan,
+    of_these_settings,
     read_benchmark,
     read_results,
     read_step_times,
     table,
     time_steps,
-    variants,
+    tried_table,
     write_step_times,
 )
 from mmvice.apis.probe_benchmark.pictures import compared_models, draw_curve
@@ -82,9 +83,16 @@ def collect(args: argparse.Namespace) -> None:
     """Print or write the table, or what was tried."""
     benchmark = read_benchmark(args.benchmark)
     split = 'table' if args.kind == 'table' else 'tune'
+    if not args.work_dir.is_dir():
+        raise FileNotFoundError(f'there is no folder {args.work_dir}')
     step_times = read_step_times(args.work_dir, args.size)
-    results = Results(read_results(args.work_dir), args.size, split, step_times)
-    text = (table if args.kind == 'table' else variants)(benchmark, results)
+    found = read_results(args.work_dir)
+    if split == 'table':
+        found, others = of_these_settings(benchmark, found, args.size)
+        for name in others:
+            print(f'not in the table, as it is of other settings: {name}', file=sys.stderr)
+    results = Results(found, args.size, split, step_times)
+    text = (table if args.kind == 'table' else tried_table)(benchmark, results)
     if args.export is not None:
         print(f'{len(export_results(results.all, args.export))} results in {args.export}', file=sys.stderr)
         if step_times is not None and split == 'table':
@@ -110,7 +118,8 @@ def draw(args: argparse.Namespace) -> None:
     """Write the pictures."""
     benchmark = read_benchmark(args.benchmark)
     curve = args.out / 'curve.png'
-    if draw_curve(benchmark, Results(read_results(args.work_dir), args.size, 'table'), curve):
+    found, _ = of_these_settings(benchmark, read_results(args.work_dir), args.size)
+    if draw_curve(benchmark, Results(found, args.size, 'table'), curve):
         print(curve)
     else:
         print('no checkpoint of a row with a curve has been probed, so there is no curve', file=sys.stderr)

@@ -1,12 +1,12 @@
 """A benchmark of pretrainings by probes: which runs it has, running them, and its table."""
 
 from .arguments import add_benchmark_arguments
-from .execute import Executor, state
+from .execute import Executor, check_data, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
-from .results import export_results, read_results, restore_results
+from .results import export_results, of_these_settings, read_results, restore_results
 from .step_times import read_step_times, time_steps, write_step_times
-from .table import Results, table, variants
+from .table import Results, table, tried_table
 
 __all__ = [
     'SIZES',
@@ -17,8 +17,10 @@ __all__ = [
     'Results',
     'Variant',
     'add_benchmark_arguments',
+    'check_data',
     'export_results',
     'make_plan',
+    'of_these_settings',
     'read_benchmark',
     'read_results',
     'read_step_times',
@@ -26,6 +28,6 @@ __all__ = [
     'state',
     'table',
     'time_steps',
-    'variants',
+    'tried_table',
     'write_step_times',
 ]

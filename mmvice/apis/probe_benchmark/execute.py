@@ -1,28 +1,66 @@
 """Running the trainings of a plan, several at a time, each as a user would start it."""
 
+import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmvice.utils.files import write_file
+from mmvice.utils.provenance import provenance
 
 from .plan import Job
 from .results import read_result, summarise, write_result
 
-OUTPUT = 'output.txt'
+OUTPUT, LOCK, RECORD = 'output.txt', 'lock', 'record.json'
 FINISHED, STALE, LEFT = 'finished', 'stale', 'left'
 _TAIL = 15
 
 
 def state(job: Job) -> str:
-    """Whether a training has finished, has finished with other settings ('stale'), or is left to be run."""
-    if not job.result_file.is_file():
-        return LEFT
-    return FINISHED if read_result(job.result_file)['fingerprint'] == job.fingerprint else STALE
+    """Whether a training has finished, was begun or finished with other settings ('stale'), or is left to be run."""
+    if job.result_file.is_file():
+        return FINISHED if read_result(job.result_file)['fingerprint'] == job.fingerprint else STALE
+    return LEFT if read_record(job).get('fingerprint', job.fingerprint) == job.fingerprint else STALE
+
+
+def read_record(job: Job) -> dict[str, Any]:
+    """What is noted of a training's starts: settings, revision, seconds; empty before the first one.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    file = job.folder / RECORD
+    try:
+        return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{file} is no JSON file: {error}; move {job.folder} away to have it trained again') from error
+
+
+def check_data(jobs: Iterable[Job]) -> None:
+    """Make sure that the data is there that trainings read.
+
+    Raises:
+        FileNotFoundError: If it is not.
+    """
+    for root in sorted({root for job in jobs for root in _data_roots(job.load_config())}):
+        if not Path(root).is_dir():
+            raise FileNotFoundError(f'there is no folder {root}, which has the images: link or copy the data set there')
+
+
+def _data_roots(cfg: Config) -> set[str]:
+    datasets = [(cfg.get(f'{name}_dataloader') or {}).get('dataset', {}) for name in ('train', 'val')]
+    return {dataset['data_root'] for dataset in datasets if dataset.get('data_root')}
 
 
 class Executor:
@@ -54,12 +92,11 @@ class Executor:
         """
         states = {job: state(job) for job in jobs}
         for job in jobs:
-            if states[job] == LEFT and states.get(job.needs) == FINISHED and not _has_weights_for(job):
+            if states[job] == LEFT and states.get(job.needs) == FINISHED and not job.checkpoint.is_file():
                 states[job.needs] = LEFT
                 self.say(f'{job.needs.name}: its weights are not there any more, it is trained again')
         wrong = {
-            job: f'{job.result_file} is of other settings: give the new ones a name (--variant), or move '
-            f'{job.folder} away'
+            job: f'{job.folder} has a training of other settings: give the new ones a name (--variant), or move it away'
             for job, found in states.items()
             if found == STALE
         }
@@ -102,14 +139,27 @@ class Executor:
         with self._lock:
             self._stopped = True
             for process in self._processes.values():
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
+                if process.returncode is None:
+                    with suppress(ProcessLookupError):  # it has just ended
+                        os.killpg(process.pid, signal.SIGTERM)
 
     def _train(self, job: Job) -> str | None:
         """Run one training; what went wrong, or None."""
-        start = time.monotonic()
         job.folder.mkdir(parents=True, exist_ok=True)
+        with (job.folder / LOCK).open('w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return f'another training is at work in {job.folder}: wait for it, or end it'
+            return self._train_alone(job, lock.fileno())
+
+    def _train_alone(self, job: Job, lock: int) -> str | None:
+        """Run a training that holds the lock of its folder, also if this process should end before it."""
         output = job.folder / OUTPUT
+        record = {'wall_seconds': 0.0, 'processor_seconds': 0.0, **read_record(job)}
+        record |= {'fingerprint': job.fingerprint, **provenance()}
+        _write_record(job, record)
+        start = time.monotonic()
         with output.open('ab') as file:
             with self._lock:
                 if self._stopped:
@@ -120,14 +170,21 @@ class Executor:
                     stderr=subprocess.STDOUT,
                     env=_environment(job.size),
                     start_new_session=True,
+                    pass_fds=(lock,),
                 )
                 self._processes[job] = process
-            status = process.wait()
-        if status:
-            lines = output.read_text(encoding='utf-8', errors='replace').splitlines()[-_TAIL:]
-            return '\n'.join([f'exit status {status}; the end of {output}:', *(f'    {line}' for line in lines)])
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        record['wall_seconds'] += time.monotonic() - start
+        record['processor_seconds'] += usage.ru_utime + usage.ru_stime
+        _write_record(job, record)
+        if process.returncode:
+            lines = _from_error(output.read_text(encoding='utf-8', errors='replace').splitlines()[-_TAIL:])
+            return '\n'.join(
+                [f'exit status {process.returncode}; the end of {output}:', *(f'    {line}' for line in lines)]
+            )
         try:
-            write_result(job, summarise(job, time.monotonic() - start))
+            write_result(job, summarise(job, record))
         except (RuntimeError, ValueError, OSError) as error:
             return f'it ended without a result: {error}'
         if not job.keep_weights:
@@ -136,9 +193,14 @@ class Executor:
         return None
 
 
-def _has_weights_for(probe: Job) -> bool:
-    """Whether the checkpoint is there that a probe is put on."""
-    return any(probe.needs.folder.glob(f'iter_{probe.step}.pth' if probe.step else '*.pth'))
+def _write_record(job: Job, record: Mapping[str, Any]) -> None:
+    write_file(str(job.folder / RECORD), (json.dumps(record, indent=1) + '\n').encode())
+
+
+def _from_error(lines: list[str]) -> list[str]:
+    """The lines from the last one that begins with ``error:``; all where there is none."""
+    places = [i for i, line in enumerate(lines) if line.startswith('error:')]
+    return lines[places[-1] :] if places else lines
 
 
 class Clock:

@@ -31,7 +31,9 @@ def draw_curve(benchmark: Benchmark, results: Results, file: Path) -> bool:
         if found and (row.labelled or row.name in benchmark.baselines.values()) and row.embedder == 'decoder':
             level = statistics.fmean(result['mIoU'] for result in found.values())
             axes.axhline(level, linestyle='--', color='C3' if row.labelled else 'grey', label=row.title)
-    axes.set(xlabel='step of pretraining', ylabel=f'mIoU, {benchmark.curve_probe}', ylim=(0, None), xlim=(0, None))
+    axes.set(
+        xlabel='step of pretraining, seed 0', ylabel=f'mIoU, {benchmark.curve_probe}', ylim=(0, None), xlim=(0, None)
+    )
     axes.grid(alpha=0.3)
     axes.legend(fontsize='small')
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +53,9 @@ def compared_models(benchmark: Benchmark, work_dir: Path, size: str, rows: list[
         probe = plan[-1]
         config = probe.folder / probe.config.name
         if not config.is_file() or not any(probe.folder.glob('*.pth')):
-            raise FileNotFoundError(f'{probe.folder} has no finished probe with its weights: run {probe.name} first')
+            raise FileNotFoundError(
+                f'{probe.folder} has no finished probe with its weights: run {probe.name}, or, if its result was kept '
+                f'from elsewhere, remove {probe.result_file} and run it again'
+            )
         models.append((benchmark.rows[name].title, config, probe.folder))
     return models

@@ -19,6 +19,8 @@ from .reader import Benchmark, Probe, Row
 SPLITS = ('tune', 'table')
 SIZES = ('cpu', 'gpu')
 RESULT = 'result.json'
+_DECISIVE = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness')
+_DECISIVE += ('val_dataloader', 'val_evaluator', 'val_cfg')
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Job:
         size, split, run, seed, variant: What it is of.
         probe: Name of the probe; None for a pretraining.
         embedder: What the probe is on.
-        step: Step of the checkpoint that is probed; None for the last one.
+        step: Step of the checkpoint that is probed, where the table asks for others than that of the row.
         config: Config file.
         options: Settings that differ from it, by their places in the config.
+        tried: Those of them that are tried, in a probe.
         folder: Work folder.
         needs: The pretraining that comes before.
+        checkpoint: The checkpoint of it that is probed.
         keep_weights: Whether its checkpoints are needed when it has been measured.
     """
 
@@ -62,15 +66,17 @@ class Job:
     config: Path
     options: Mapping[str, Any]
     folder: Path
-    needs: 'Job | None'
-    keep_weights: bool
+    needs: 'Job | None' = None
+    checkpoint: Path | None = None
+    keep_weights: bool = True
+    tried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What it is called in messages."""
         variant = f'@{self.variant.name}' if self.variant.name else ''
         what = 'pretraining' if self.probe is None else f'{self.split} {self.embedder} {self.probe}'
-        return f'{self.run}{variant} seed {self.seed}: {what}' + (f' of step {self.step}' if self.step else '')
+        return f'{self.run}{variant} seed {self.seed}: {what}' + ('' if self.step is None else f' of step {self.step}')
 
     @property
     def kind(self) -> str:
@@ -93,10 +99,11 @@ class Job:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells apart trainings of other settings: a hash of the whole config, and of the pretraining's."""
-        content = self.load_config().to_dict()
+        """What tells apart trainings of other settings: a hash of all that has a say in the numbers."""
+        cfg = self.load_config().to_dict()
+        content = {name: cfg.get(name) for name in _DECISIVE}
         if self.needs is not None:
-            content['model']['embedder_checkpoint'] = [self.needs.fingerprint, self.step]
+            content['model']['embedder_checkpoint'] = [self.needs.fingerprint, self.checkpoint.name]
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -109,7 +116,7 @@ class Job:
 
 
 def shown(path: Path) -> str:
-    """A path below the current folder from there, so that commands and results do not tell of the machine."""
+    """A path below the current folder from there, so that commands are short."""
     resolved, here = path.resolve(), Path.cwd().resolve()
     return (resolved.relative_to(here) if resolved.is_relative_to(here) else path).as_posix()
 
@@ -168,15 +175,10 @@ def _folder(work_dir: Path, size: str, row: Row, seed: int, variant: Variant) ->
     return work_dir / size / name / f'seed-{seed}'
 
 
-def _owner(benchmark: Benchmark, row: Row) -> Row:
-    """The row whose pretraining a row is of."""
-    return benchmark.rows.get(row.run, row)
-
-
 def _pretraining(
     benchmark: Benchmark, work_dir: Path, size: str, split: str, row: Row, seed: int, variant: Variant
 ) -> Job | None:
-    owner = _owner(benchmark, row)
+    owner = benchmark.owner(row)
     if owner.pretrain is None:
         return None
     tuned = owner.labelled and split == 'tune'
@@ -186,8 +188,9 @@ def _pretraining(
         steps = merged(config, options).train_cfg.max_iters
         options['default_hooks.checkpoint.interval'] = max(steps // owner.curve, 1)
         options['default_hooks.checkpoint.max_keep_ckpts'] = -1
+        options['default_hooks.checkpoint.save_initial'] = True
     folder = _folder(work_dir, size, row, seed, variant) / ('pretraining_tune' if tuned else 'pretraining')
-    return Job(size, split, row.run, seed, variant, None, None, None, config, options, folder, None, keep_weights=True)
+    return Job(size, split, row.run, seed, variant, None, None, None, config, options, folder)
 
 
 def _curve_steps(benchmark: Benchmark, row: Row, pretraining: Job | None, probe: Probe) -> list[int]:
@@ -198,7 +201,7 @@ def _curve_steps(benchmark: Benchmark, row: Row, pretraining: Job | None, probe:
         return []
     cfg = pretraining.load_config()
     interval = cfg.default_hooks.checkpoint.interval
-    return list(range(interval, cfg.train_cfg.max_iters, interval))
+    return list(range(0, cfg.train_cfg.max_iters, interval))
 
 
 def _probe(
@@ -218,21 +221,36 @@ def _probe(
     parts = {'decoder': ('model.backbone.', 'model.decoder.'), 'hypercolumns': ('model.backbone.',)}
     architecture = {
         key: value
-        for key, value in {**variant.options, **_owner(benchmark, row).options}.items()
+        for key, value in {**variant.options, **benchmark.owner(row).options}.items()
         if key.startswith(parts.get(row.embedder, ()))
     }
     options = {**architecture, **benchmark.embedders[row.embedder], **probe.options, **placed(config, probe_options)}
     options['randomness.seed'] = seed
     if merged(config, {}).train_cfg.type == 'ClusterFitLoop':
         options['train_cfg.seed'] = seed
+    checkpoint = None
     if pretraining is not None:
-        source = pretraining.folder if step is None else pretraining.folder / f'iter_{step}.pth'
-        options['model.embedder_checkpoint'] = str(source)
-    name = f'{row.embedder}_{probe.name}' + (f'_iter-{step}' if step else '')
-    keep = probe.name == benchmark.curve_probe and seed == 0 and step is None and variant.name is None
-    folder = _folder(work_dir, size, row, seed, variant) / split / name
+        last = pretraining.load_config().train_cfg.max_iters
+        probed = next(choice for choice in (step, row.step, last) if choice is not None)
+        checkpoint = pretraining.folder / f'iter_{probed}.pth'
+        options['model.embedder_checkpoint'] = str(checkpoint)
+    name = f'{row.embedder}_{probe.name}' + ('' if step is None else f'_iter-{step}')
     return Job(
-        size, split, row.run, seed, variant, probe.name, row.embedder, step, config, options, folder, pretraining, keep
+        size=size,
+        split=split,
+        run=row.run,
+        seed=seed,
+        variant=variant,
+        probe=probe.name,
+        embedder=row.embedder,
+        step=step,
+        config=config,
+        options=options,
+        folder=_folder(work_dir, size, row, seed, variant) / split / name,
+        needs=pretraining,
+        checkpoint=checkpoint,
+        keep_weights=probe.name == benchmark.curve_probe and seed == 0 and step is None and variant.name is None,
+        tried=probe_options,
     )
 
 
@@ -261,6 +279,8 @@ def _place(file: Path, key: str) -> str:
     part: Any = _load(file)._cfg_dict
     words = key.split('.')
     for i, word in enumerate(words):
+        if not isinstance(part, (list, tuple, dict)):
+            raise ValueError(f'{key}: {file} has no {".".join(words[:i])} to be changed')
         if isinstance(part, (list, tuple)) and not word.isdigit():
             places = [place for place, step in enumerate(part) if step.get('type') == word]
             if len(places) != 1:

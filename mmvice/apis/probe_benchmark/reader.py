@@ -33,6 +33,7 @@ class Row:
         labelled: The training reads labels, so that there is one for each split; its own metrics count too.
         seeds: Number of seeds, from 0.
         curve: Checkpoints of seed 0 that are probed; None for the last one alone.
+        step: The step whose checkpoint is probed, 0 for the initial weights; None for the last one.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Row:
     labelled: bool
     seeds: int
     curve: int | None
+    step: int | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,15 @@ class Benchmark:
         """
         return [self.probes[name] for name in _known(names, self.probes, 'probe')]
 
+    def owner(self, row: Row) -> Row:
+        """The row whose pretraining a row is of."""
+        return self.rows.get(row.run, row)
+
+    def is_pretrained(self, row: Row) -> bool:
+        """Whether a row has learned without labels."""
+        owner = self.owner(row)
+        return owner.pretrain is not None and not owner.labelled and row.step != 0
+
 
 def read_benchmark(path: str | Path) -> Benchmark:
     """Read the file of a benchmark.
@@ -99,6 +110,9 @@ def read_benchmark(path: str | Path) -> Benchmark:
         raise ValueError(f'{path} is not valid YAML: {error}') from error
     known = {'probes', 'embedders', 'rows', 'baselines', 'comparisons', 'curve_probe'}
     _check_keys(str(path), content, known, known)
+    for name in ('probes', 'embedders', 'rows', 'baselines'):
+        if not isinstance(content[name], dict):
+            raise ValueError(f'{path}: {name} must be a mapping, got {content[name]!r}')
     probes = {}
     for name, value in content['probes'].items():
         _check_keys(f'{path}: probe {name}', value, {'config', 'options'}, {'config'})
@@ -118,7 +132,7 @@ def read_benchmark(path: str | Path) -> Benchmark:
 
 
 def _row(where: str, name: str, value: Any) -> Row:
-    known = {'title', 'pretrain', 'run', 'embedder', 'options', 'labelled', 'seeds', 'curve'}
+    known = {'title', 'pretrain', 'run', 'embedder', 'options', 'labelled', 'seeds', 'curve', 'step'}
     _check_keys(where, value, known, {'title'})
     return Row(
         name,
@@ -130,6 +144,7 @@ def _row(where: str, name: str, value: Any) -> Row:
         value.get('labelled', False),
         value.get('seeds', 1),
         value.get('curve'),
+        value.get('step'),
     )
 
 

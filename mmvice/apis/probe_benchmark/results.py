@@ -8,22 +8,25 @@ from typing import Any
 
 import torch
 
+import mmvice
 from mmvice.apis.paper.logs import Run, read_json_lines, read_pretraining, read_probe
 from mmvice.utils.files import write_file
-from mmvice.utils.provenance import provenance
 
-from .plan import RESULT, Job, shown
+from .plan import RESULT, Job, make_plan
+from .reader import Benchmark
 
 LOG_LINES = 20
 CLASS_IOU, CLASS_ACC = 'IoU.', 'Acc.'
+_KEYS = {'size', 'split', 'run', 'variant', 'seed', 'probe', 'embedder', 'step', 'fingerprint', 'steps'}
+_KEYS |= {'variant_options', 'wall_seconds'}
 
 
-def summarise(job: Job, wall_seconds: float) -> dict[str, Any]:
+def summarise(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
     """What a finished training was and gave, as plain values.
 
     Args:
         job: The training.
-        wall_seconds: How long its last start took, with set-up and measuring.
+        record: What is noted of its starts: seconds, and the revision of the last one.
 
     Raises:
         RuntimeError: If its logs do not say that it finished.
@@ -42,19 +45,36 @@ def summarise(job: Job, wall_seconds: float) -> dict[str, Any]:
         probe=job.probe,
         embedder=job.embedder,
         step=job.step,
-        config=shown(job.config),
-        options=dict(job.options),
+        config=_below_project(job.config),
+        options=_without_folders(job),
         amp=job.amp,
         variant_options=dict(job.variant.options),
+        probe_options=dict(job.tried),
         fingerprint=job.fingerprint,
         **_metrics(run),
         steps=run.step,
-        train_seconds=round(run.train_time, 1),
-        wall_seconds=round(wall_seconds, 1),
+        wall_seconds=round(record['wall_seconds'], 1),
+        processor_seconds=round(record['processor_seconds'], 1),
         device=torch.cuda.get_device_name() if job.size == 'gpu' and torch.cuda.is_available() else 'cpu',
         log=_log(job.folder),
-        **provenance(),
+        versions=record['versions'],
+        git_revision=record['git_revision'],
     )
+
+
+def _below_project(config: Path) -> str:
+    """The place of a config in the project, which does not tell of the machine."""
+    root = Path(mmvice.__file__).resolve().parents[1]
+    config = config.resolve()
+    return config.relative_to(root).as_posix() if config.is_relative_to(root) else config.name
+
+
+def _without_folders(job: Job) -> dict[str, Any]:
+    """The settings, with the checkpoint by its place among the runs."""
+    if job.checkpoint is None:
+        return dict(job.options)
+    place = Path(*job.checkpoint.parts[-4:]).as_posix()  # run, seed, pretraining, file
+    return {**job.options, 'model.embedder_checkpoint': place}
 
 
 def _metrics(run: Run) -> dict[str, Any]:
@@ -108,9 +128,13 @@ def read_result(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
         raise ValueError(f'{file} is no JSON file: {error}; remove it to have that training measured again') from error
-    missing = {'run', 'seed', 'probe', 'fingerprint'} - set(content if isinstance(content, dict) else ())
+    missing = _KEYS - set(content if isinstance(content, dict) else ())
     if missing:
         raise ValueError(f'{file} is not the result of a training: it has no {", ".join(sorted(missing))}')
+    if content['probe'] is not None:
+        wrong = [name for name in ('mIoU', 'aAcc') if not isinstance(content.get(name), (int, float))]
+        if wrong:
+            raise ValueError(f'{file}: {wrong[0]} of a probe must be a number, got {content.get(wrong[0])!r}')
     return content
 
 
@@ -136,9 +160,7 @@ def restore_results(jobs: Iterable[Job], kept: Iterable[Mapping[str, Any]]) -> t
     found = {_key(result): result for result in kept}
     restored, others = 0, []
     for job in jobs:
-        split = None if job.probe is None and job.load_config().get('val_cfg') is None else job.split
-        names = dict(size=job.size, split=split, run=job.run, variant=job.variant.name, seed=job.seed)
-        result = found.get(_key(dict(**names, probe=job.probe, embedder=job.embedder, step=job.step)))
+        result = found.get(_key_of(job))
         if result is None or job.result_file.is_file():
             continue
         if result['fingerprint'] != job.fingerprint:
@@ -148,6 +170,40 @@ def restore_results(jobs: Iterable[Job], kept: Iterable[Mapping[str, Any]]) -> t
         write_result(job, result)
         restored += 1
     return restored, others
+
+
+def of_these_settings(
+    benchmark: Benchmark, results: Iterable[Mapping[str, Any]], size: str
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Results for the table: those of the benchmark as it is now.
+
+    Args:
+        benchmark: The benchmark.
+        results: Results of any kind.
+        size: Whose table it is.
+
+    Returns:
+        tuple: The results, without those of the table that are of other settings; and the names of the latter.
+    """
+    results = list(results)
+    seeds = sorted({result['seed'] for result in results})
+    jobs = make_plan(benchmark, Path(), size, 'table', seeds=seeds) if seeds else []
+    planned = {_key_of(job): job for job in jobs}
+    used, others = [], []
+    for result in results:
+        job = planned.get(_key(result))
+        if job is None or job.fingerprint == result['fingerprint']:
+            used.append(result)
+        else:
+            others.append(job.name)
+    return used, others
+
+
+def _key_of(job: Job) -> tuple:
+    """What the result of a training is of; without labels, a pretraining is of both splits."""
+    split = None if job.probe is None and job.load_config().get('val_cfg') is None else job.split
+    names = dict(size=job.size, split=split, run=job.run, variant=job.variant.name, seed=job.seed)
+    return _key(dict(**names, probe=job.probe, embedder=job.embedder, step=job.step))
 
 
 def _key(result: Mapping[str, Any]) -> tuple:
@@ -167,7 +223,7 @@ def export_results(results: Iterable[Mapping[str, Any]], folder: Path) -> list[P
             result['split'],
             result['embedder'],
             result['probe'] or 'pretraining',
-            f'iter-{result["step"]}' if result['step'] else None,
+            None if result['step'] is None else f'iter-{result["step"]}',
         ]
         file = folder / f'{"_".join(part for part in parts if part)}.{RESULT}'
         write_file(str(file), (json.dumps(result, allow_nan=False) + '\n').encode())

@@ -11,7 +11,8 @@ from .reader import Benchmark, Row
 Result = Mapping[str, Any]
 LEGEND = (
     'mIoU / aAcc in percent; mean ± sample standard deviation over seeds, their number in parentheses. Empty: not run. '
-    'Step: training step + loading its batch, of all rows in turn on one machine; pretraining: as it ran.'
+    'Step: training step + loading its batch, of all rows in turn on one machine; pretraining: time of the '
+    'processor with set-up, on a GPU elapsed time.'
 )
 
 
@@ -28,7 +29,7 @@ class Results:
     def __init__(
         self, results: Iterable[Result], size: str, split: str, step_times: Mapping[str, Any] | None = None
     ) -> None:
-        self.step_times = step_times
+        self.size, self.step_times = size, step_times
         self.all = [result for result in results if result['size'] == size and result['split'] in (split, None)]
 
     def of(
@@ -74,7 +75,7 @@ def main_table(benchmark: Benchmark, results: Results, variant: str | None = Non
     return markdown(lines)
 
 
-def variants(benchmark: Benchmark, results: Results) -> str:
+def tried_table(benchmark: Benchmark, results: Results) -> str:
     """What was tried: a line for each row and variant that has a result."""
     lines = [['row', 'variant', 'settings', *benchmark.probes, *_ratio_titles(benchmark), 'end to end', 'pretraining']]
     for row in benchmark.rows.values():
@@ -83,9 +84,9 @@ def variants(benchmark: Benchmark, results: Results) -> str:
             pretraining = results.of(row.run, None, None, variant)
             if not any(cells) and (not pretraining or row.run != row.name):  # a row may be of another one's pretraining
                 continue
-            settings = {
-                key: value for result in pretraining.values() for key, value in result['variant_options'].items()
-            }
+            settings = _tried(pretraining.values()) | _tried(
+                result for probe in benchmark.probes for result in results.of_row(row, probe, variant).values()
+            )
             text = ', '.join(f'`{key}={value}`' for key, value in settings.items())
             ratios = _ratios(benchmark, results, row, variant)
             lines.append([row.name, variant or '', text, *cells, *ratios, *_training(results, row, variant)])
@@ -133,11 +134,12 @@ def curve_points(benchmark: Benchmark, results: Results, row: Row) -> dict[int, 
 
 
 def best_row(benchmark: Benchmark, results: Results) -> Row | None:
-    """The pretrained row with the best mean mIoU of the curve's probe; None before there is one."""
+    """The best pretrained row by the mean mIoU of the curve's probe, of those with the most seeds; None without one."""
+    most = max((row.seeds for row in benchmark.rows.values() if benchmark.is_pretrained(row)), default=0)
     scored = [
         (statistics.fmean(result['mIoU'] for result in found.values()), row)
         for row in benchmark.rows.values()
-        if (found := results.of_row(row, benchmark.curve_probe)) and _is_pretrained(benchmark, row)
+        if (found := results.of_row(row, benchmark.curve_probe)) and benchmark.is_pretrained(row) and row.seeds == most
     ]
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
@@ -168,9 +170,13 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
     return '\n'.join(f'| {row} |' for row in rows)
 
 
-def _is_pretrained(benchmark: Benchmark, row: Row) -> bool:
-    owner = benchmark.rows.get(row.run, row)
-    return owner.pretrain is not None and not owner.labelled
+def _tried(found: Iterable[Result]) -> dict[str, Any]:
+    """Settings that were tried, those of probes by the probe's name."""
+    settings = {}
+    for result in found:
+        settings |= result['variant_options']
+        settings |= {f'probe: {key}': value for key, value in result.get('probe_options', {}).items()}
+    return settings
 
 
 def _cell(found: Iterable[Result]) -> str:
@@ -198,25 +204,29 @@ def _ratio_titles(benchmark: Benchmark) -> list[str]:
 
 
 def _ratios(benchmark: Benchmark, results: Results, row: Row, variant: str | None) -> list[str]:
-    """Mean mIoU of linear probes relative to that of a network that has learned nothing."""
+    """Mean mIoU of linear probes relative to that of a network that has learned nothing, over the seeds of both."""
     baseline = benchmark.rows[benchmark.baselines[row.embedder]]
     cells = []
     for probe in _linear_probes(benchmark):
         both = [results.of_row(row, probe, variant), results.of_row(baseline, probe)]
-        means = [statistics.fmean(result['mIoU'] for result in found.values()) for found in both if found]
-        cells.append(f'{means[0] / means[1]:.2f}' if len(means) == 2 and means[1] else '')
+        seeds = both[0].keys() & both[1].keys()
+        means = [statistics.fmean(found[seed]['mIoU'] for seed in seeds) for found in both if seeds]
+        cells.append(f'{means[0] / means[1]:.2f}' if means and means[1] else '')
     return cells
 
 
 def _training(results: Results, row: Row, variant: str | None) -> list[str]:
-    """The pretraining's own metrics, where it has some, and how long it took."""
+    """The pretraining's own metrics, where it has some, and how long it took: by the processor's time on the CPU."""
     found = list(results.of(row.run, None, None, variant).values())
+    if row.step == 0:
+        return ['', '']
     measured = [result for result in found if result.get('mIoU') is not None]
-    seconds = [result['train_seconds'] for result in found]
+    kind = 'processor_seconds' if results.size == 'cpu' else 'wall_seconds'
+    seconds = [result[kind] for result in found if kind in result]
     return [_cell(measured), duration(statistics.fmean(seconds)) if seconds else '']
 
 
 def _step(results: Results, row: Row) -> str:
     """How long a step takes, and loading its batch, in milliseconds."""
     found = (results.step_times or {}).get('runs', {}).get(row.run)
-    return '' if found is None else f'{found["step_ms"]:.0f} + {found["data_ms"]:.0f} ms'
+    return '' if found is None or row.step == 0 else f'{found["step_ms"]:.0f} + {found["data_ms"]:.0f} ms'

@@ -30,16 +30,25 @@ class CheckpointHook(MMEngineCheckpointHook):
     resumed is not trusted: it can have no code run and no file removed but checkpoints of the run.
 
     Args:
-        kwargs: As for MMEngine's ``CheckpointHook``.
+        save_initial (bool): Also save what the training starts from, as step 0. Defaults to False.
+        args, kwargs: As for MMEngine's ``CheckpointHook``.
     """
+
+    def __init__(self, *args, save_initial: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.save_initial = save_initial
 
     def before_train(self, runner: Runner) -> None:
         """Take the place that checkpoints go to, and tidy up there."""
         self._forget_strange_ids(runner)
         super().before_train(runner)
         self._forget_strange_files()
-        if not isinstance(self.file_backend, LocalBackend):
-            return
+        if isinstance(self.file_backend, LocalBackend):
+            self._write_whole_files(runner)
+        if self.save_initial and runner.iter == 0:
+            self._save_checkpoint_with_step(runner, 0, meta=dict(epoch=0, iter=0))
+
+    def _write_whole_files(self, runner: Runner) -> None:
         self.backend_args = dict(backend='mmvice.whole_file')
         self.file_backend = WholeFileBackend()
         if is_main_process() and osp.isdir(self.out_dir):

@@ -1,4 +1,4 @@
-"""A frozen embedder with a probe on it, as a segmentor of MMSegmentation."""
+"""An embedder, frozen or not, with a probe on it, as a segmentor of MMSegmentation."""
 
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from mmvice.structures import EmbeddingMap
 @MODELS.register_module()
 class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
     """Measures embeddings: backbone and decoder of a ViCE model, frozen and in eval mode, under a probe (Sec. 4.3).
+
+    With ``freeze_embedder=False`` it is trained end to end, as the supervised ceiling of a probe.
 
     Args:
         backbone (dict): Config of the backbone, as in pretraining.
