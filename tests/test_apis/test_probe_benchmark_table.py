@@ -124,6 +124,12 @@ def test_sizes_and_splits_are_kept_apart(benchmark):
     assert '97.00' not in table(benchmark, Results(RESULTS, 'cpu', 'table'))
 
 
+def test_results_of_several_revisions_can_be_told(benchmark):
+    mixed = [result('grid', git_revision='a' * 40), result('regions', git_revision='b' * 40, device='cpu')]
+    text = table(benchmark, Results(mixed, 'cpu', 'table'))
+    assert text.endswith('From 2 trainings: revision aaaaaaaaaa, bbbbbbbbbb; cpu.\n')
+
+
 def test_one_training_cannot_count_twice(benchmark):
     with pytest.raises(ValueError, match='two results are of grid, decoder, linear-8, seed 0'):
         table(benchmark, Results([*RESULTS, result('grid', 'linear-8', 0, 15.5)], 'cpu', 'table'))

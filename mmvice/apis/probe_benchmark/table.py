@@ -62,7 +62,8 @@ class Results:
 def table(benchmark: Benchmark, results: Results) -> str:
     """The table of all rows, what the differences are, and the classes of the best row."""
     sections = [main_table(benchmark, results), comparisons(benchmark, results), curve(benchmark, results)]
-    return '\n\n'.join([LEGEND, *(part for part in (*sections, classes(benchmark, results)) if part)]) + '\n'
+    sections += [classes(benchmark, results), origins(results)]
+    return '\n\n'.join([LEGEND, *(part for part in sections if part)]) + '\n'
 
 
 def main_table(benchmark: Benchmark, results: Results, variant: str | None = None) -> str:
@@ -159,6 +160,15 @@ def classes(benchmark: Benchmark, results: Results) -> str:
         known = [[value for value in column if value is not None] for column in values]
         lines.append([name, *(_summary(column, '{:.2f}') if column else '' for column in known)])
     return markdown(lines)
+
+
+def origins(results: Results) -> str:
+    """Where the results come from, so that those of several revisions or devices can be told."""
+    revisions = {(result.get('git_revision') or 'unknown')[:10] for result in results.all}
+    versions = {f'torch {result["versions"]["torch"]}' for result in results.all if 'versions' in result}
+    devices = {result['device'] for result in results.all if 'device' in result}
+    found = [f'revision {", ".join(sorted(revisions))}', *sorted(versions), *sorted(devices)]
+    return f'From {len(results.all)} trainings: {"; ".join(found)}.' if results.all else ''
 
 
 def markdown(cells: Sequence[Sequence[str]]) -> str:
