@@ -29,7 +29,7 @@ model = dict(
     neck=dict(type='mmpretrain.DenseCLNeck', in_channels=512, hid_channels=512, out_channels=128, num_grid=None),
     head=dict(type='mmpretrain.ContrastiveHead', loss=dict(type='mmpretrain.CrossEntropyLoss'), temperature=0.2),
 )
-# MMPretrain's pipeline of MoCo v2, which its DenseCL uses
+# MMPretrain's pipeline of MoCo v2, which its DenseCL uses, with the blur for images of this size
 view_pipeline = [
     dict(type='mmpretrain.RandomResizedCrop', scale=96, crop_ratio_range=(0.2, 1.0), backend='cv2'),
     dict(

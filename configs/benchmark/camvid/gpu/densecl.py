@@ -16,7 +16,7 @@ train_pipeline = [
     dict(type='mmpretrain.PackInputs'),
 ]
 train_dataloader = dict(batch_size=16, num_workers=8, pin_memory=True, dataset=dict(pipeline=train_pipeline))
-# MMPretrain's optimizer; its learning rate is 0.03 for 256 images
+# MMPretrain's optimizer and learning rate, which there is for 256 images: 10000 steps are few
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
 )
