@@ -66,8 +66,9 @@ def test_random_is_what_every_pretraining_of_that_seed_starts_from(data, tmp_pat
     runner = build_runner(cfg)
     runner.train()
     initial, trained = (load_weights(tmp_path / 'random' / f'iter_{step}.pth') for step in (0, 1))
-    curve = PRETRAININGS['cpu-superpixels-table']
-    build_runner(small(curve, data, tmp_path / 'superpixels')).train()
+    cfg = small(PRETRAININGS['cpu-superpixels-table'], data, tmp_path / 'superpixels')
+    cfg.default_hooks.checkpoint.save_initial = True
+    build_runner(cfg).train()
     started = load_weights(tmp_path / 'superpixels' / 'iter_0.pth')
     assert started.keys() == initial.keys() and all(torch.equal(started[n], initial[n]) for n in initial)
     conv = next(n for n in initial if n.startswith('backbone.'))
@@ -143,7 +144,7 @@ def test_the_validation_images_are_looked_at_for_the_table_only(size):
 
 @pytest.mark.parametrize('size', SIZES)
 def test_pretraining_sees_no_labels_and_as_many_images_in_every_row(size):
-    jobs = [job for job in plan(size, 'table') if job.probe is None and job.run != 'random']
+    jobs = [job for job in plan(size, 'table') if job.probe is None and BENCHMARK.rows[job.run].step is None]
     configs = {job.run: job.load_config() for job in jobs}
     seen = {cfg.train_cfg.max_iters * cfg.train_dataloader.batch_size for cfg in configs.values()}
     assert len(seen) == 1
@@ -189,9 +190,18 @@ def test_a_row_changes_what_it_says_and_nothing_else(row, size):
     assert found == CHANGES[row]
 
 
-def test_every_row_that_trains_vice_is_checked():
-    assert {row.name for row in BENCHMARK.rows.values() if row.pretrain == 'vice'} == {
-        *CHANGES,
-        'superpixels',
-        'random',
+@pytest.mark.parametrize('size', SIZES)
+def test_the_two_random_initialisations_differ_as_they_say(size):
+    first, second = (plan(size, 'table', rows=[name], probes=[])[0] for name in ('random', 'random-nonzero'))
+    before, after = flat(first.load_config()), flat(second.load_config())
+    assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {
+        'model.backbone.zero_init_residual'
     }
+    [probe] = plan(size, 'table', rows=['random-nonzero'], probes=['linear-256'])[1:]
+    assert probe.load_config().model.backbone.zero_init_residual is False
+    assert probe.checkpoint.name == 'iter_0.pth'
+
+
+def test_every_row_that_trains_vice_is_checked():
+    trained = {row.name for row in BENCHMARK.rows.values() if row.pretrain == 'vice' and row.step is None}
+    assert trained == {*CHANGES, 'superpixels'}

@@ -98,9 +98,9 @@ def test_the_best_row_with_its_classes_beside_what_bounds_it(benchmark, results)
     assert set(rows['sign'].values()) == {''}, 'a class that never occurs has no IoU'
 
 
-def test_the_curve_ends_with_the_last_checkpoint(benchmark, results, tmp_path):
-    assert curve_points(benchmark, results, benchmark.rows['regions']) == {2: 13.0, 4: 16.0}
-    assert curve_points(benchmark, results, benchmark.rows['grid']) == {4: 15.0}
+def test_the_curve_begins_with_random_weights_and_ends_with_the_last_checkpoint(benchmark, results, tmp_path):
+    assert curve_points(benchmark, results, benchmark.rows['regions']) == {0: 10.0, 2: 13.0, 4: 16.0}
+    assert curve_points(benchmark, results, benchmark.rows['grid']) == {0: 10.0, 4: 15.0}
     assert draw_curve(benchmark, results, tmp_path / 'out' / 'curve.png')
     assert (tmp_path / 'out' / 'curve.png').stat().st_size > 5000
     assert not draw_curve(benchmark, Results([], 'cpu', 'table'), tmp_path / 'none.png')

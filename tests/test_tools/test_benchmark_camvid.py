@@ -54,7 +54,10 @@ def test_rows_are_trained_probed_collected_and_drawn(tmp_path):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['--rows', 'superpixel'], 'error: there is no row superpixel; there are random, color-position, pixels'),
+        (
+            ['--rows', 'superpixel'],
+            'error: there is no row superpixel; there are random, random-nonzero, color-position, pixels',
+        ),
         (['--probes', 'linear-5'], 'error: there is no probe linear-5'),
         (['--variant', 'model.head.k=5'], 'error: --variant takes a name and then KEY=VALUE, got model.head.k=5'),
         (['--rows', 'grid', '--seeds', '0', '--probes'], 'error: there is no folder data/camvid, which has the images'),

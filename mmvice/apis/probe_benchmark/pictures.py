@@ -22,7 +22,7 @@ def draw_curve(benchmark: Benchmark, results: Results, file: Path) -> bool:
     axes = figure.subplots()
     for row in benchmark.rows.values():
         points = curve_points(benchmark, results, row) if row.curve else {}
-        if points:
+        if len(points) > 1:
             axes.plot(list(points), list(points.values()), marker='o', label=row.title)
     if not axes.has_data():
         return False

@@ -188,7 +188,6 @@ def _pretraining(
         steps = merged(config, options).train_cfg.max_iters
         options['default_hooks.checkpoint.interval'] = max(steps // owner.curve, 1)
         options['default_hooks.checkpoint.max_keep_ckpts'] = -1
-        options['default_hooks.checkpoint.save_initial'] = True
     folder = _folder(work_dir, size, row, seed, variant) / ('pretraining_tune' if tuned else 'pretraining')
     return Job(size, split, row.run, seed, variant, None, None, None, config, options, folder)
 
@@ -201,7 +200,7 @@ def _curve_steps(benchmark: Benchmark, row: Row, pretraining: Job | None, probe:
         return []
     cfg = pretraining.load_config()
     interval = cfg.default_hooks.checkpoint.interval
-    return list(range(0, cfg.train_cfg.max_iters, interval))
+    return list(range(interval, cfg.train_cfg.max_iters, interval))
 
 
 def _probe(

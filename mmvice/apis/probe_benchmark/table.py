@@ -113,7 +113,7 @@ def curve(benchmark: Benchmark, results: Results) -> str:
     lines = []
     for row in benchmark.rows.values():
         points = curve_points(benchmark, results, row)
-        if row.curve and points:
+        if row.curve and len(points) > 1:
             lines += [
                 [f'{row.title}, {benchmark.curve_probe}', *map(str, points)],
                 ['mIoU', *map('{:.2f}'.format, points.values())],
@@ -122,9 +122,10 @@ def curve(benchmark: Benchmark, results: Results) -> str:
 
 
 def curve_points(benchmark: Benchmark, results: Results, row: Row) -> dict[int, float]:
-    """mIoU by step of the pretraining, from seed 0."""
+    """mIoU by step of the pretraining, from seed 0; the first one is that of the random initialisation."""
     steps = {r['step'] for r in results.all if r['run'] == row.run and r['step'] is not None and r['variant'] is None}
-    points = {}
+    start = results.of_row(benchmark.rows[benchmark.baselines[row.embedder]], benchmark.curve_probe)
+    points = {0: start[0]['mIoU']} if 0 in start else {}
     for step in sorted(steps):
         found = results.of(row.run, benchmark.curve_probe, row.embedder, step=step)
         points.update({step: found[0]['mIoU']} if 0 in found else {})

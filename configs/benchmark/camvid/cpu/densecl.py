@@ -1,8 +1,8 @@
-# DenseCL of MMPretrain on the same images, as many of them, with the same backbone: its own two views of an image, here
-# of 96x96, which are about as many pixels as the four of 64x64 that ViCE gets. MMPretrain's queue of 65536 is 178 times
-# the images there are, each its own negative; 256 hold others. The key encoder follows faster, for a training as short.
+# DenseCL of MMPretrain on the same images, as many of them, with the same backbone: its own two views of an image, of
+# 96x96 like ViCE's. MMPretrain's queue of 65536 is 178 times the images there are, each its own negative; 256 hold
+# others. The key encoder follows faster, for a training as short.
 _base_ = [
-    '../../../_base_/datasets/camvid_views_64.py',
+    '../../../_base_/datasets/camvid_views_96.py',
     '../../../_base_/schedules/adamw.py',
     '../../../_base_/default_runtime.py',
 ]
@@ -54,5 +54,5 @@ train_pipeline = [
 ]
 train_dataloader = dict(collate_fn=dict(type='default_collate'), dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=3000, val_interval=3000)
+train_cfg = dict(max_iters=2000, val_interval=2000)
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))

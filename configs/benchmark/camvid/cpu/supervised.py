@@ -20,8 +20,8 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
 ]
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
-train_cfg = dict(max_iters=3000, val_interval=3000)
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
+train_cfg = dict(max_iters=2000, val_interval=2000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
