@@ -192,13 +192,13 @@ def test_a_row_changes_what_it_says_and_nothing_else(row, size):
 
 @pytest.mark.parametrize('size', SIZES)
 def test_the_two_random_initialisations_differ_as_they_say(size):
-    first, second = (plan(size, 'table', rows=[name], probes=[])[0] for name in ('random', 'random-nonzero'))
+    first, second = (plan(size, 'table', rows=[name], probes=[])[0] for name in ('random', 'random-zero'))
     before, after = flat(first.load_config()), flat(second.load_config())
     assert {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} == {
         'model.backbone.zero_init_residual'
     }
-    [probe] = plan(size, 'table', rows=['random-nonzero'], probes=['linear-256'])[1:]
-    assert probe.load_config().model.backbone.zero_init_residual is False
+    [probe] = plan(size, 'table', rows=['random-zero'], probes=['linear-256'])[1:]
+    assert probe.load_config().model.backbone.zero_init_residual is True
     assert probe.checkpoint.name == 'iter_0.pth'
 
 

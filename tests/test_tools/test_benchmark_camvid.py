@@ -56,7 +56,7 @@ def test_rows_are_trained_probed_collected_and_drawn(tmp_path):
     [
         (
             ['--rows', 'superpixel'],
-            'error: there is no row superpixel; there are random, random-nonzero, color-position, pixels',
+            'error: there is no row superpixel; there are random, random-zero, color-position, pixels',
         ),
         (['--probes', 'linear-5'], 'error: there is no probe linear-5'),
         (['--variant', 'model.head.k=5'], 'error: --variant takes a name and then KEY=VALUE, got model.head.k=5'),

@@ -23,6 +23,7 @@ model = dict(
         depth=18,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         norm_eval=False,
+        zero_init_residual=False,
         style='pytorch',
         out_indices=(3,),
     ),

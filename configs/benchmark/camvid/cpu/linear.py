@@ -1,6 +1,6 @@
 # The linear probe: D -> L filters with batch norm -> classes, here L = classes
 _base_ = [
-    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_96x128.py',
     '../../../_base_/schedules/linear_probe.py',
     '../../../_base_/default_runtime.py',

@@ -1,6 +1,6 @@
 # ViCE with superpixels, from random weights: images of 96x128, 2 views of 96x96, D = K = 64
 _base_ = [
-    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_views_96.py',
     '../../../_base_/schedules/adamw.py',
     '../../../_base_/default_runtime.py',
@@ -9,9 +9,8 @@ model = dict(
     type='ViCE',
     decoder=dict(embed_dims=64),
     head=dict(
-        type='DenseSwAVHead', num_concepts=64, queue_length=1500, queue_start_iter=600, freeze_concepts_iters=100
+        type='DenseSwAVHead', num_concepts=64, queue_length=1500, queue_start_iter=1000, freeze_concepts_iters=100
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=7e-4))
 train_cfg = dict(max_iters=2000, val_interval=2000)
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))

@@ -1,6 +1,6 @@
 # The cluster probe: k-means of unit embeddings of the training images, then a class for each cluster, here C = classes
 _base_ = [
-    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_320.py',
     '../../../_base_/schedules/cluster_probe.py',
     '../../../_base_/default_runtime.py',

@@ -1,6 +1,6 @@
 # The ceiling: the same backbone and decoder trained end to end with labels, on as many images as the pretraining sees
 _base_ = [
-    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_320.py',
     '../../../_base_/schedules/adamw.py',
     '../../../_base_/default_runtime.py',

@@ -1,7 +1,7 @@
 # ViCE with superpixels at the paper's low resolution, from random weights: images of 320x320, 5 views of 256x256,
 # D = K = 128; 436 epochs of the 367 images
 _base_ = [
-    '../../../_base_/models/r18_light-fpn.py',
+    '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_views_256.py',
     '../../../_base_/schedules/lars.py',
     '../../../_base_/default_runtime.py',
