@@ -33,6 +33,7 @@ benchmark: $(STAMP) ## Measure the parts against straightforward ones, write wor
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks $(BENCHMARK_ARGS)
 
 benchmark-camvid: $(STAMP) ## Run what is left of the CamVid benchmark (hours), write work_dirs/benchmark_camvid/cpu.md and pictures
+	[ -f work_dirs/benchmark_camvid/cpu_step_times.json ] || $(RUN) tools/analysis_tools/benchmark_camvid.py steps
 	$(RUN) tools/benchmark_camvid.py $(CAMVID_ARGS)
 	$(RUN) tools/analysis_tools/benchmark_camvid.py pictures
 
