@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,32 +24,53 @@ def call(tool, *arguments, cwd):
     return run.returncode, run.stdout, run.stderr
 
 
+def short_benchmark(folder):
+    """The configs with trainings of two steps of two images, in a folder of their own."""
+    shutil.copytree(ROOT / 'configs' / '_base_', folder / 'configs' / '_base_')
+    copy = folder / 'configs' / 'benchmark' / 'camvid'
+    shutil.copytree(ROOT / 'configs' / 'benchmark' / 'camvid', copy)
+    for file in (copy / 'cpu').glob('*.py'):
+        text = re.sub(r'max_iters=\d+, val_interval=\d+', 'max_iters=2, val_interval=2', file.read_text())
+        file.write_text(text.replace('batch_size=8', 'batch_size=2'))
+    views = folder / 'configs' / '_base_' / 'datasets' / 'camvid_views_96.py'
+    views.write_text(views.read_text().replace('batch_size=4', 'batch_size=2'))
+    return copy / 'benchmark.yml'
+
+
 @pytest.mark.stress
 def test_rows_are_trained_probed_collected_and_drawn(tmp_path):
     make_camvid(tmp_path / 'data' / 'camvid', np.random.default_rng(0))
-    short = ['--seeds', 0, '--probes', 'linear-256', '--jobs', 2, '--probe-options', 'train_cfg.max_iters=2']
-    short.append('train_dataloader.batch_size=2')
-    tried = ['--variant', 'short', 'train_cfg.max_iters=2', 'train_dataloader.batch_size=2']
-    status, out, err = call(RUN, '--rows', 'random', 'color-position', *short, cwd=tmp_path)
-    assert status == 0, out + err
-    status, out, err = call(RUN, '--rows', 'superpixels', *short, *tried, cwd=tmp_path)
+    same = ['--benchmark', short_benchmark(tmp_path)]
+    words = [*same, '--rows', 'random', 'superpixels', '--seeds', 0, '--probes', 'linear-256', '--jobs', 2]
+    status, out, err = call(RUN, *words, cwd=tmp_path)
     assert status == 0, out + err
     folder = tmp_path / 'work_dirs' / 'benchmark_camvid' / 'cpu'
-    result = json.loads((folder / 'superpixels@short/seed-0/table/decoder_linear-256/result.json').read_text())
+    result = json.loads((folder / 'superpixels/seed-0/table/decoder_linear-256/result.json').read_text())
     assert 0 <= result['mIoU'] <= 100 and len(result['classes']) == 11 and result['steps'] == 2
+    assert result['options']['model.embedder_checkpoint'] == 'superpixels/seed-0/pretraining/iter_2.pth'
     assert str(tmp_path) not in json.dumps(result), 'results do not tell of the machine'
-    assert (folder / 'superpixels@short/seed-0/pretraining/iter_2.pth').is_file()
+    assert (folder / 'superpixels/seed-0/pretraining/iter_2.pth').is_file()
 
-    status, out, _ = call(RUN, '--rows', 'superpixels', *short, *tried, cwd=tmp_path)
-    assert status == 0 and '2 trainings: 2 finished, 0 left' in out
-    status, out, _ = call(COLLECT, 'table', '--export', 'kept', cwd=tmp_path)
+    status, out, _ = call(RUN, *words, cwd=tmp_path)
+    assert status == 0 and '5 trainings: 5 finished, 0 left' in out
+    status, out, _ = call(COLLECT, 'table', *same, '--export', 'kept', cwd=tmp_path)
     [row] = [line for line in out.splitlines() if line.startswith('| random initialisation  ')]
-    assert f'{json.loads(next(folder.rglob("random/**/result.json")).read_text())["mIoU"]:.2f} / ' in row
-    assert len(list((tmp_path / 'kept').iterdir())) == 4
-    status, out, err = call(COLLECT, 'pictures', '--rows', 'random', 'color-position', '--out', 'shown', cwd=tmp_path)
+    random = json.loads((folder / 'random/seed-0/table/decoder_linear-256/result.json').read_text())
+    assert f'{random["mIoU"]:.2f} / ' in row and 'ViCE, superpixels, linear-256 | 0' in re.sub(' +', ' ', out)
+    assert len(list((tmp_path / 'kept').iterdir())) == 5
+    pictures = ['pictures', *same, '--rows', 'random', 'superpixels', '--out', 'shown']
+    status, out, err = call(COLLECT, *pictures, cwd=tmp_path)
     assert status == 0, out + err
     page = (tmp_path / 'shown' / 'index.html').read_text()
-    assert 'random initialisation: principal components' in page and 'colour and place: principal components' in page
+    assert 'random initialisation: principal components' in page and 'ViCE, superpixels: principal components' in page
+    assert (tmp_path / 'shown' / 'curve.png').stat().st_size > 5000
+
+    tried = [*same, '--rows', 'superpixels', '--seeds', 0, '--probes', '--variant', 'v', 'model.head.num_concepts=8']
+    status, out, err = call(RUN, *tried, cwd=tmp_path)
+    assert status == 0, out + err
+    shutil.rmtree(folder)
+    status, out, err = call(RUN, *words, '--kept', 'kept', cwd=tmp_path)
+    assert status == 0 and '5 results from kept' in out and '5 trainings: 5 finished, 0 left' in out
 
 
 @pytest.mark.parametrize(
