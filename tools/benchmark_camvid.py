@@ -23,15 +23,13 @@ from mmvice.apis.probe_benchmark import (
     Benchmark,
     Executor,
     Job,
-    Results,
     Variant,
     add_benchmark_arguments,
     check_data,
+    load_results,
     make_plan,
-    of_these_settings,
     read_benchmark,
     read_results,
-    read_step_times,
     restore_results,
     state,
     table,
@@ -43,7 +41,7 @@ EXAMPLES = """examples:
     python tools/benchmark_camvid.py --dry-run
 
   A row beside those whose results are kept, without running these again:
-    python tools/benchmark_camvid.py --kept docs/camvid_benchmark/cpu --jobs 2
+    python tools/benchmark_camvid.py --kept DIR --jobs 2
 
   Try settings of the pretraining, measured on the held-out part of the training images; a step of a pipeline goes by
   its type:
@@ -145,10 +143,9 @@ def restore(jobs: Sequence[Job], kept: Path) -> None:
 
 def write_table(benchmark: Benchmark, args: argparse.Namespace) -> Path:
     """Write the table of what has finished; its file."""
-    found, _ = of_these_settings(benchmark, read_results(args.work_dir), args.size)
+    results, _ = load_results(benchmark, args.work_dir, args.size, 'table')
     out = args.work_dir / f'{args.size}.md'
-    step_times = read_step_times(args.work_dir, args.size)
-    out.write_text(table(benchmark, Results(found, args.size, 'table', step_times)), encoding='utf-8')
+    out.write_text(table(benchmark, results), encoding='utf-8')
     return out
 
 

@@ -12,14 +12,11 @@ sys.path.insert(0, str(ROOT))
 
 from mmvice.apis.arguments import positive
 from mmvice.apis.probe_benchmark import (
-    Results,
     add_benchmark_arguments,
     export_results,
+    load_results,
     make_plan,
-    of_these_settings,
     read_benchmark,
-    read_results,
-    read_step_times,
     table,
     time_steps,
     tried_table,
@@ -85,18 +82,14 @@ def collect(args: argparse.Namespace) -> None:
     split = 'table' if args.kind == 'table' else 'tune'
     if not args.work_dir.is_dir():
         raise FileNotFoundError(f'there is no folder {args.work_dir}')
-    step_times = read_step_times(args.work_dir, args.size)
-    found = read_results(args.work_dir)
-    if split == 'table':
-        found, others = of_these_settings(benchmark, found, args.size)
-        for name in others:
-            print(f'not in the table, as it is of other settings: {name}', file=sys.stderr)
-    results = Results(found, args.size, split, step_times)
+    results, others = load_results(benchmark, args.work_dir, args.size, split)
+    for name in others:
+        print(f'not in the table, as it is of other settings: {name}', file=sys.stderr)
     text = (table if args.kind == 'table' else tried_table)(benchmark, results)
     if args.export is not None:
         print(f'{len(export_results(results.all, args.export))} results in {args.export}', file=sys.stderr)
-        if step_times is not None and split == 'table':
-            write_step_times(step_times, args.export)
+        if results.step_times is not None and split == 'table':
+            write_step_times(results.step_times, args.export)
     if args.out is None:
         print(text.rstrip())
         return
@@ -107,7 +100,9 @@ def collect(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> None:
     """Time training steps and keep the times for the table."""
-    jobs = make_plan(read_benchmark(args.benchmark), args.work_dir, args.size, 'table', args.rows, [], [0])
+    benchmark = read_benchmark(args.benchmark)
+    rows = [row.name for row in benchmark.select(args.rows) if row.step != 0]  # initial weights take no steps
+    jobs = make_plan(benchmark, args.work_dir, args.size, 'table', rows, [], [0])
     times = time_steps(jobs, args.rounds, lambda line: print(line, file=sys.stderr, flush=True))
     for run, measured in times['runs'].items():
         print(f'{run:14} {measured["step_ms"]:8.1f} ms a step + {measured["data_ms"]:.1f} ms for its batch')
@@ -118,8 +113,7 @@ def draw(args: argparse.Namespace) -> None:
     """Write the pictures."""
     benchmark = read_benchmark(args.benchmark)
     curve = args.out / 'curve.png'
-    found, _ = of_these_settings(benchmark, read_results(args.work_dir), args.size)
-    if draw_curve(benchmark, Results(found, args.size, 'table'), curve):
+    if draw_curve(benchmark, load_results(benchmark, args.work_dir, args.size, 'table')[0], curve):
         print(curve)
     else:
         print('no checkpoint of a row with a curve has been probed, so there is no curve', file=sys.stderr)

@@ -6,7 +6,7 @@ from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
 from .results import export_results, of_these_settings, read_results, restore_results
 from .step_times import read_step_times, time_steps, write_step_times
-from .table import Results, table, tried_table
+from .table import Results, load_results, table, tried_table
 
 __all__ = [
     'SIZES',
@@ -19,6 +19,7 @@ __all__ = [
     'add_benchmark_arguments',
     'check_data',
     'export_results',
+    'load_results',
     'make_plan',
     'of_these_settings',
     'read_benchmark',

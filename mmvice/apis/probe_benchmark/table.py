@@ -2,11 +2,14 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmvice.apis.paper.numbers import duration
 
 from .reader import Benchmark, Row
+from .results import of_these_settings, read_results
+from .step_times import read_step_times
 
 Result = Mapping[str, Any]
 LEGEND = (
@@ -57,6 +60,21 @@ class Results:
     def variants(self) -> list[str | None]:
         """Names of all variants, that of the benchmark itself first."""
         return sorted({result['variant'] for result in self.all}, key=lambda name: (name is not None, name or ''))
+
+
+def load_results(benchmark: Benchmark, folder: Path, size: str, split: str) -> tuple[Results, list[str]]:
+    """All results under a folder, with step times; for the table those alone that are of the benchmark as it is now.
+
+    Returns:
+        tuple: The results, and the names of trainings that are left out, as they are of other settings.
+
+    Raises:
+        ValueError: If a file is damaged.
+    """
+    found, others = read_results(folder), []
+    if split == 'table':
+        found, others = of_these_settings(benchmark, found, size)
+    return Results(found, size, split, read_step_times(folder, size)), others
 
 
 def table(benchmark: Benchmark, results: Results) -> str:

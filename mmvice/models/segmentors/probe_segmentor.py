@@ -19,8 +19,6 @@ from mmvice.structures import EmbeddingMap
 class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
     """Measures embeddings: backbone and decoder of a ViCE model, frozen and in eval mode, under a probe (Sec. 4.3).
 
-    With ``freeze_embedder=False`` it is trained end to end, as the supervised ceiling of a probe.
-
     Args:
         backbone (dict): Config of the backbone, as in pretraining.
         decoder (dict): Config of the decoder, as in pretraining.
