@@ -148,109 +148,105 @@ def make_plan(
     Raises:
         ValueError: If a name is unknown, or a setting is not there to be changed.
     """
-    variant = variant or Variant()
     chosen = benchmark.select(rows)
     picked = benchmark.select_probes(probes)
+    planner = _Planner(benchmark, work_dir, size, split, variant or Variant(), probe_options or {})
     numbers = sorted({seed for row in chosen for seed in (range(row.seeds) if seeds is None else seeds)})
     jobs: dict[Path, Job] = {}
     for seed in numbers:
         for row in chosen:
             if seeds is None and seed >= row.seeds:
                 continue
-            pretraining = _pretraining(benchmark, work_dir, size, split, row, seed, variant)
+            pretraining = planner.pretraining(row, seed)
             if pretraining is not None:
                 pretraining = jobs.setdefault(pretraining.folder, pretraining)  # rows may share one
-            own = []
             for probe in picked:
-                steps = _curve_steps(benchmark, row, pretraining, probe)
-                of = (benchmark, work_dir, size, split, row, seed, variant, pretraining, probe, probe_options or {})
-                own += [_probe(*of, step) for step in (*steps, None)]
-            for job in own:
-                jobs.setdefault(job.folder, job)
+                for step in (*planner.curve_steps(row, pretraining, probe), None):
+                    job = planner.probe(row, seed, pretraining, probe, step)
+                    jobs.setdefault(job.folder, job)
     return list(jobs.values())
 
 
-def _folder(work_dir: Path, size: str, row: Row, seed: int, variant: Variant) -> Path:
-    name = f'{row.run}@{variant.name}' if variant.name else row.run
-    return work_dir / size / name / f'seed-{seed}'
+@dataclass(frozen=True)
+class _Planner:
+    """Makes the trainings of a plan; attributes are the arguments of `make_plan`."""
 
+    benchmark: Benchmark
+    work_dir: Path
+    size: str
+    split: str
+    variant: Variant
+    probe_options: Mapping[str, Any]
 
-def _pretraining(
-    benchmark: Benchmark, work_dir: Path, size: str, split: str, row: Row, seed: int, variant: Variant
-) -> Job | None:
-    owner = benchmark.owner(row)
-    if owner.pretrain is None:
-        return None
-    tuned = owner.labelled and split == 'tune'
-    config = benchmark.config(size, f'{owner.pretrain}_tune' if tuned else owner.pretrain)
-    options = {**placed(config, variant.options), **placed(config, owner.options), 'randomness.seed': seed}
-    if owner.curve and seed == 0 and variant.name is None:
-        steps = merged(config, options).train_cfg.max_iters
-        options['default_hooks.checkpoint.interval'] = max(steps // owner.curve, 1)
-        options['default_hooks.checkpoint.max_keep_ckpts'] = -1
-    folder = _folder(work_dir, size, row, seed, variant) / ('pretraining_tune' if tuned else 'pretraining')
-    return Job(size, split, row.run, seed, variant, None, None, None, config, options, folder)
+    def folder(self, row: Row, seed: int) -> Path:
+        """Where all trainings of a row with that seed lie."""
+        name = f'{row.run}@{self.variant.name}' if self.variant.name else row.run
+        return self.work_dir / self.size / name / f'seed-{seed}'
 
+    def pretraining(self, row: Row, seed: int) -> Job | None:
+        """The pretraining of a row, None if it has none."""
+        owner = self.benchmark.owner(row)
+        if owner.pretrain is None:
+            return None
+        tuned = owner.labelled and self.split == 'tune'
+        config = self.benchmark.config(self.size, f'{owner.pretrain}_tune' if tuned else owner.pretrain)
+        options = {**placed(config, self.variant.options), **placed(config, owner.options), 'randomness.seed': seed}
+        if owner.curve and seed == 0 and self.variant.name is None:
+            steps = merged(config, options).train_cfg.max_iters
+            options['default_hooks.checkpoint.interval'] = max(steps // owner.curve, 1)
+            options['default_hooks.checkpoint.max_keep_ckpts'] = -1
+        folder = self.folder(row, seed) / ('pretraining_tune' if tuned else 'pretraining')
+        return Job(self.size, self.split, row.run, seed, self.variant, None, None, None, config, options, folder)
 
-def _curve_steps(benchmark: Benchmark, row: Row, pretraining: Job | None, probe: Probe) -> list[int]:
-    """Steps before the last one whose checkpoints are probed."""
-    if pretraining is None or not row.curve or probe.name != benchmark.curve_probe or pretraining.split != 'table':
-        return []
-    if pretraining.seed or pretraining.variant.name:
-        return []
-    cfg = pretraining.load_config()
-    interval = cfg.default_hooks.checkpoint.interval
-    return list(range(interval, cfg.train_cfg.max_iters, interval))
+    def curve_steps(self, row: Row, pretraining: Job | None, probe: Probe) -> list[int]:
+        """Steps before the last one whose checkpoints are probed."""
+        if pretraining is None or not row.curve or probe.name != self.benchmark.curve_probe or self.split != 'table':
+            return []
+        if pretraining.seed or self.variant.name:
+            return []
+        cfg = pretraining.load_config()
+        interval = cfg.default_hooks.checkpoint.interval
+        return list(range(interval, cfg.train_cfg.max_iters, interval))
 
+    def probe(self, row: Row, seed: int, pretraining: Job | None, probe: Probe, step: int | None) -> Job:
+        """A probe of a row; of another step than its own, where one is given."""
+        config = self.benchmark.config(self.size, f'{probe.config}_tune' if self.split == 'tune' else probe.config)
+        embedder = self.benchmark.embedders[row.embedder]
+        tried = placed(config, self.probe_options)
+        options = {**self._architecture(row), **embedder, **probe.options, **tried, 'randomness.seed': seed}
+        if merged(config, {}).train_cfg.type == 'ClusterFitLoop':
+            options['train_cfg.seed'] = seed
+        checkpoint = None
+        if pretraining is not None:
+            last = pretraining.load_config().train_cfg.max_iters
+            probed = next(choice for choice in (step, row.step, last) if choice is not None)
+            checkpoint = pretraining.folder / f'iter_{probed}.pth'
+            options['model.embedder_checkpoint'] = str(checkpoint)
+        name = f'{row.embedder}_{probe.name}' + ('' if step is None else f'_iter-{step}')
+        of_pictures = probe.name == self.benchmark.curve_probe and seed == 0 and step is None
+        return Job(
+            size=self.size,
+            split=self.split,
+            run=row.run,
+            seed=seed,
+            variant=self.variant,
+            probe=probe.name,
+            embedder=row.embedder,
+            step=step,
+            config=config,
+            options=options,
+            folder=self.folder(row, seed) / self.split / name,
+            needs=pretraining,
+            checkpoint=checkpoint,
+            keep_weights=of_pictures and self.variant.name is None,
+            tried=self.probe_options,
+        )
 
-def _probe(
-    benchmark: Benchmark,
-    work_dir: Path,
-    size: str,
-    split: str,
-    row: Row,
-    seed: int,
-    variant: Variant,
-    pretraining: Job | None,
-    probe: Probe,
-    probe_options: Mapping[str, Any],
-    step: int | None,
-) -> Job:
-    config = benchmark.config(size, f'{probe.config}_tune' if split == 'tune' else probe.config)
-    parts = {'decoder': ('model.backbone.', 'model.decoder.'), 'hypercolumns': ('model.backbone.',)}
-    architecture = {
-        key: value
-        for key, value in {**variant.options, **benchmark.owner(row).options}.items()
-        if key.startswith(parts.get(row.embedder, ()))
-    }
-    options = {**architecture, **benchmark.embedders[row.embedder], **probe.options, **placed(config, probe_options)}
-    options['randomness.seed'] = seed
-    if merged(config, {}).train_cfg.type == 'ClusterFitLoop':
-        options['train_cfg.seed'] = seed
-    checkpoint = None
-    if pretraining is not None:
-        last = pretraining.load_config().train_cfg.max_iters
-        probed = next(choice for choice in (step, row.step, last) if choice is not None)
-        checkpoint = pretraining.folder / f'iter_{probed}.pth'
-        options['model.embedder_checkpoint'] = str(checkpoint)
-    name = f'{row.embedder}_{probe.name}' + ('' if step is None else f'_iter-{step}')
-    return Job(
-        size=size,
-        split=split,
-        run=row.run,
-        seed=seed,
-        variant=variant,
-        probe=probe.name,
-        embedder=row.embedder,
-        step=step,
-        config=config,
-        options=options,
-        folder=_folder(work_dir, size, row, seed, variant) / split / name,
-        needs=pretraining,
-        checkpoint=checkpoint,
-        keep_weights=probe.name == benchmark.curve_probe and seed == 0 and step is None and variant.name is None,
-        tried=probe_options,
-    )
+    def _architecture(self, row: Row) -> dict[str, Any]:
+        """What of the pretraining's settings concerns the network that is probed."""
+        parts = {'decoder': ('model.backbone.', 'model.decoder.'), 'hypercolumns': ('model.backbone.',)}
+        options = {**self.variant.options, **self.benchmark.owner(row).options}
+        return {key: value for key, value in options.items() if key.startswith(parts.get(row.embedder, ()))}
 
 
 @lru_cache(maxsize=64)
