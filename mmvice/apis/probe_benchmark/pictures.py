@@ -1,6 +1,5 @@
 """The pictures of a benchmark: models side by side, and mIoU over the steps of pretraining."""
 
-import statistics
 from pathlib import Path
 
 from .plan import make_plan
@@ -9,7 +8,7 @@ from .table import Results, curve_points
 
 
 def draw_curve(benchmark: Benchmark, results: Results, file: Path) -> bool:
-    """Draw mIoU over the steps of pretraining, beside what has learned nothing and what had labels (Fig. 7).
+    """Draw mIoU over the steps of pretraining, beside what has learned nothing and what had labels, of seed 0 (Fig. 7).
 
     Returns:
         bool: Whether there was a curve to draw; nothing is written otherwise.
@@ -28,12 +27,13 @@ def draw_curve(benchmark: Benchmark, results: Results, file: Path) -> bool:
         return False
     for row in benchmark.rows.values():
         found = results.of_row(row, benchmark.curve_probe)
-        if found and (row.labelled or row.name in benchmark.baselines.values()) and row.embedder == 'decoder':
-            level = statistics.fmean(result['mIoU'] for result in found.values())
-            axes.axhline(level, linestyle='--', color='C3' if row.labelled else 'grey', label=row.title)
-    axes.set(
-        xlabel='step of pretraining, seed 0', ylabel=f'mIoU, {benchmark.curve_probe}', ylim=(0, None), xlim=(0, None)
-    )
+        if 0 in found and (row.labelled or row.name in benchmark.baselines.values()) and row.embedder == 'decoder':
+            color = 'C3' if row.labelled else 'grey'
+            axes.axhline(found[0]['mIoU'], linestyle='--', color=color, label=row.title)
+    axes.update_datalim([(0, 0)])
+    axes.autoscale_view()
+    axes.set(xlabel='step of pretraining', ylabel=f'mIoU, {benchmark.curve_probe}', ylim=(0, None), xlim=(0, None))
+    axes.set_title('seed 0', fontsize='small')
     axes.grid(alpha=0.3)
     axes.legend(fontsize='small')
     file.parent.mkdir(parents=True, exist_ok=True)
