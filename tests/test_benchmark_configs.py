@@ -8,7 +8,8 @@ from mmengine.config import Config
 from test_configs import data, flat, scope, shrink  # noqa: F401  fixtures
 
 from mmvice.apis import build_runner
-from mmvice.apis.probe_benchmark import Job, Variant, make_plan, read_benchmark, step_times, time_steps
+from mmvice.apis.probe_benchmark import Job, Variant, load_results, make_plan, read_benchmark, step_times, time_steps
+from mmvice.apis.probe_benchmark.table import main_table
 
 ROOT = Path(__file__).parents[1]
 BENCHMARK = read_benchmark(ROOT / 'configs' / 'benchmark' / 'camvid' / 'benchmark.yml')
@@ -205,3 +206,19 @@ def test_the_two_random_initialisations_differ_as_they_say(size):
 def test_every_row_that_trains_vice_is_checked():
     trained = {row.name for row in BENCHMARK.rows.values() if row.pretrain == 'vice' and row.step is None}
     assert trained == {*CHANGES, 'superpixels'}
+
+
+def test_the_documentation_has_the_table_of_the_kept_results():
+    """Every row of the table, made again from the results that are kept, stands in the documentation."""
+
+    def cells(line):
+        return [cell.strip() for cell in line.strip('|').split('|')]
+
+    documented = [cells(line) for line in (ROOT / 'docs' / 'camvid_benchmark.md').read_text().splitlines()]
+    results, others = load_results(BENCHMARK, ROOT / 'docs' / 'camvid_benchmark' / 'cpu', 'cpu', 'table')
+    assert not others, f'kept results are of other settings: {others}'
+    made = [cells(line) for line in main_table(BENCHMARK, results).splitlines() if line.startswith('|')]
+    filled = [row for row in made[2:] if any(row[1 : 1 + len(BENCHMARK.probes)])]
+    assert len(filled) >= 5
+    for row in filled:
+        assert row in documented, f'{row[0]} is not as the kept results say'

@@ -41,7 +41,7 @@ EXAMPLES = """examples:
     python tools/benchmark_camvid.py --dry-run
 
   A row beside those whose results are kept, without running these again:
-    python tools/benchmark_camvid.py --kept DIR --jobs 2
+    python tools/benchmark_camvid.py --kept docs/camvid_benchmark/cpu --jobs 2
 
   Try settings of the pretraining, measured on the held-out part of the training images; a step of a pipeline goes by
   its type:

@@ -191,18 +191,22 @@ class _Planner:
         tuned = owner.labelled and self.split == 'tune'
         config = self.benchmark.config(self.size, f'{owner.pretrain}_tune' if tuned else owner.pretrain)
         options = {**placed(config, self.variant.options), **placed(config, owner.options), 'randomness.seed': seed}
-        if owner.curve and seed == 0 and self.variant.name is None:
+        if self.has_curve(owner, seed):
             steps = merged(config, options).train_cfg.max_iters
             options['default_hooks.checkpoint.interval'] = max(steps // owner.curve, 1)
             options['default_hooks.checkpoint.max_keep_ckpts'] = -1
         folder = self.folder(row, seed) / ('pretraining_tune' if tuned else 'pretraining')
         return Job(self.size, self.split, row.run, seed, self.variant, None, None, None, config, options, folder)
 
+    def has_curve(self, row: Row, seed: int) -> bool:
+        """Whether checkpoints on the way are kept, to be probed."""
+        return bool(row.curve) and seed == 0 and self.variant.name is None
+
     def curve_steps(self, row: Row, pretraining: Job | None, probe: Probe) -> list[int]:
         """Steps before the last one whose checkpoints are probed."""
-        if pretraining is None or not row.curve or probe.name != self.benchmark.curve_probe or self.split != 'table':
+        if pretraining is None or self.split != 'table' or probe.name != self.benchmark.curve_probe:
             return []
-        if pretraining.seed or self.variant.name:
+        if not self.has_curve(row, pretraining.seed):
             return []
         cfg = pretraining.load_config()
         interval = cfg.default_hooks.checkpoint.interval
