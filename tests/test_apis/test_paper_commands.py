@@ -4,9 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mmengine.config import DictAction
 from paper_example import PAPER, write_example, write_pretraining, write_probe
 
 from mmvice.apis.paper import Launch, commands, select
+from mmvice.apis.paper.configs import setting
 
 PRE = 'python tools/train.py configs/vice/pre.py --work-dir work_dirs/pre'
 PRE_32 = 'bash tools/dist_train.sh configs/vice/pre.py 32 --work-dir work_dirs/pre --resume'
@@ -173,6 +175,13 @@ def test_words_are_quoted_for_the_shell(tmp_path):
 def test_a_folder_that_settings_cannot_name_is_refused(tmp_path):
     with pytest.raises(ValueError, match="embedder_checkpoint: 'my runs/pre' cannot be given on a command line"):
         lines_of(tmp_path, '1', work_dirs=Path('my runs'))
+
+
+@pytest.mark.parametrize('value', [(0.5, 1.0), (1,), [1, 'x', None], [(1, 2), 3], ((96, 128), (1, 2))])
+def test_a_command_line_says_the_same_value(value):
+    key, _, text = setting('train_pipeline.scale', value).partition('=')
+    assert key == 'train_pipeline.scale'
+    assert DictAction._parse_iterable(text) == value and isinstance(value, type(DictAction._parse_iterable(text)))
 
 
 def test_mixed_precision_is_for_pretraining(tmp_path):

@@ -43,6 +43,8 @@ def setting(key: str, value: Any) -> str:
     Example:
         >>> setting('a.b', [1, 'x', None])
         'a.b=[1,x,None]'
+        >>> setting('a.scale', (128, 96))
+        'a.scale=(128,96)'
     """
     text = _text(value)
     if DictAction._parse_iterable(text) != value:
@@ -51,6 +53,8 @@ def setting(key: str, value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, tuple):
+        return f'({",".join(_text(item) for item in value)}{"," * (len(value) == 1)})'
+    if isinstance(value, list):
         return f'[{",".join(_text(item) for item in value)}]'
     return str(value)
