@@ -55,5 +55,5 @@ train_pipeline = [
 ]
 train_dataloader = dict(collate_fn=dict(type='default_collate'), dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-train_cfg = dict(max_iters=2000, val_interval=2000)
-default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
+train_cfg = dict(max_iters=1000, val_interval=1000)
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

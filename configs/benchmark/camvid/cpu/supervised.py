@@ -21,7 +21,7 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
-train_cfg = dict(max_iters=2000, val_interval=2000)
+train_cfg = dict(max_iters=1000, val_interval=1000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
-default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))

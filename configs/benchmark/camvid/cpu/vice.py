@@ -9,8 +9,8 @@ model = dict(
     type='ViCE',
     decoder=dict(embed_dims=64),
     head=dict(
-        type='DenseSwAVHead', num_concepts=64, queue_length=1500, queue_start_iter=1000, freeze_concepts_iters=100
+        type='DenseSwAVHead', num_concepts=64, queue_length=6000, queue_start_iter=200, freeze_concepts_iters=100
     ),
 )
-train_cfg = dict(max_iters=2000, val_interval=2000)
-default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
+train_cfg = dict(max_iters=1000, val_interval=1000)
+default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
