@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
@@ -60,22 +61,22 @@ def test_two_processes_find_the_clusters_of_one(tmp_path):
 class Probed(torch.nn.Module):
     """A probe and what it probes, which learns, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, whiten: bool) -> None:
         super().__init__()
         self.embedder = torch.nn.Conv2d(6, 6, 1)
-        self.head = LinearProbeHead(6, num_classes=3, num_filters=5)
+        self.head = LinearProbeHead(6, num_classes=3, num_filters=5, whiten=whiten)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.head(EmbeddingMap(self.embedder(inputs), (13, 18)))
 
 
-def train_filters() -> dict[str, torch.Tensor]:
+def train_filters(whiten: bool) -> dict[str, torch.Tensor]:
     """Steps of a linear probe with filters on this process's share of four images; the result, by name."""
     world_size = dist.get_world_size() if dist.is_initialized() else 1
     rank = dist.get_rank() if dist.is_initialized() else 0
     own = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
     torch.manual_seed(0)
-    model = Probed().double()
+    model = Probed(whiten).double()
     network = MMDistributedDataParallel(model) if world_size > 1 else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     result = {}
@@ -92,14 +93,15 @@ def train_filters() -> dict[str, torch.Tensor]:
     return result | model.state_dict()
 
 
-def train_filters_alone_and_together() -> tuple[dict, dict]:
-    alone = train_filters()
+def train_filters_alone_and_together(whiten: bool) -> tuple[dict, dict]:
+    alone = train_filters(whiten)
     with process_group():
-        return alone, train_filters()
+        return alone, train_filters(whiten)
 
 
-def test_two_processes_train_the_linear_probe_of_one():
-    for alone, together in run_processes(train_filters_alone_and_together, 2):
+@pytest.mark.parametrize('whiten', [False, True])
+def test_two_processes_train_the_linear_probe_of_one(whiten):
+    for alone, together in run_processes(train_filters_alone_and_together, 2, whiten):
         assert (
             together.keys() == alone.keys()
             and alone['0.head.filters.weight'].any()

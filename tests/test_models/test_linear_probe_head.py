@@ -65,3 +65,58 @@ def test_it_learns_what_is_linear():
     head.eval()
     assert (head(e).argmax(1) == labels).double().mean() > 0.9
     assert torch.equal(head.classify(e), head(e).argmax(1))
+
+
+@pytest.mark.parametrize('num_filters', [None, 7])
+def test_whitened_embeddings_have_covariance_one_in_the_first_batch_and_its_coordinates_stay(num_filters):
+    e, later = make_map(), make_map(seed=1)
+    head = LinearProbeHead(6, num_classes=3, num_filters=num_filters, whiten=True).double()
+    head.linear_map(e)
+    pixels = e.dense().movedim(1, -1).flatten(0, 2)
+    white = (pixels - head.center) @ head.whitening.T
+    torch.testing.assert_close(white.mean(0), torch.zeros(6).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(torch.cov(white.T), torch.eye(6).double(), atol=2e-2, rtol=0)
+    coordinates = head.whitening.clone()
+    head.linear_map(later)
+    assert torch.equal(head.whitening, coordinates)
+    restored = LinearProbeHead(6, num_classes=3, num_filters=num_filters, whiten=True).double()
+    restored.load_state_dict(head.state_dict())
+    head.eval(), restored.eval()
+    torch.testing.assert_close(restored(e), head(e))
+
+
+@pytest.mark.parametrize('num_filters', [None, 7])
+@pytest.mark.parametrize('training', [True, False])
+def test_whitened_probe_equals_the_layers_on_whitened_embeddings(num_filters, training):
+    e = make_map()
+    head = LinearProbeHead(6, num_classes=3, num_filters=num_filters, whiten=True).double()
+    head.linear_map(e)
+    with torch.no_grad():
+        head.conv_seg.bias.normal_()
+    twin = LinearProbeHead(6, num_classes=3, num_filters=num_filters, whiten=True).double()
+    twin.load_state_dict(head.state_dict())
+    head.train(training), twin.train(training)
+    dense = e.dense() if num_filters else e.dense() - head.center[:, None, None]  # batch norm centers by itself
+    white = F.conv2d(dense, head.whitening[:, :, None, None])
+    expected = layers(twin, white) if num_filters else twin.conv_seg(white)
+    torch.testing.assert_close(head(e), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_whitening_learns_in_few_steps_what_lies_in_a_direction_of_little_variance():
+    torch.manual_seed(0)
+    features = torch.logspace(0, -1.5, 16)[:, None, None] * torch.randn(2, 16, 24, 24)
+    e = EmbeddingMap(features, (24, 24))
+    labels = (features[:, -1] > 0).long()
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+    accuracy = {}
+    for whiten in (False, True):
+        torch.manual_seed(0)
+        head = LinearProbeHead(16, num_classes=2, num_filters=2, whiten=whiten)
+        optimizer = torch.optim.AdamW(head.parameters(), lr=0.02)
+        for _ in range(60):
+            loss = head.loss(e, samples, None)['loss_ce']
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        accuracy[whiten] = (head.eval().classify(e) == labels).float().mean()
+    assert accuracy[True] > 0.9 > 0.7 > accuracy[False], accuracy

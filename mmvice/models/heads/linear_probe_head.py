@@ -2,7 +2,7 @@
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce
 
 from mmvice.ops import num_processes
@@ -18,12 +18,20 @@ class LinearProbeHead(BaseDecodeHead):
     of the filter outputs follow exactly from the mean and covariance of the embeddings, so that neither training nor
     inference ever makes the L-channel map. In distributed training the statistics are those of all processes.
 
+    Embeddings lie close together, in few directions, so that gradient descent gets to the best linear map very slowly:
+    on CamVid a probe of 500 steps lacked 1 to 7 points of mIoU, and the more filters it had, the fewer it lacked. With
+    ``whiten`` the weights are those of whitened embeddings, which are the same linear maps, and learned in hundreds of
+    steps. The paper's probe has no whitening and 12000 steps.
+
     Args:
         in_channels (int): Channels D of an embedding.
         num_classes (int): Number of classes.
         num_filters (int, optional): Number of filters L; None for the plain map. Defaults to None.
         norm_momentum (float): Momentum of batch norm's running statistics. Defaults to 0.1.
         norm_eps (float): Epsilon of batch norm. Defaults to 1e-5.
+        whiten (bool): Learn the map in the coordinates in which the embeddings of the first training batch have
+            covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. Defaults to
+            False.
         kwargs: As for MMSegmentation's ``BaseDecodeHead``: ``loss_decode``, ``ignore_index``, ``sampler`` and the rest.
     """
 
@@ -34,6 +42,7 @@ class LinearProbeHead(BaseDecodeHead):
         num_filters: int | None = None,
         norm_momentum: float = 0.1,
         norm_eps: float = 1e-5,
+        whiten: bool = False,
         **kwargs,
     ) -> None:
         if num_filters is not None and num_filters < 1:
@@ -50,6 +59,11 @@ class LinearProbeHead(BaseDecodeHead):
         if num_filters:
             self.filters = nn.Conv2d(in_channels, num_filters, 1, bias=False)
             self.norm = nn.BatchNorm2d(num_filters, eps=norm_eps, momentum=norm_momentum)
+        self.whiten = whiten
+        if whiten:
+            self.register_buffer('center', torch.zeros(in_channels))
+            self.register_buffer('whitening', torch.eye(in_channels))
+            self.register_buffer('is_fitted', torch.tensor(False))
 
     @property
     def embed_dims(self) -> int:
@@ -73,10 +87,13 @@ class LinearProbeHead(BaseDecodeHead):
                 statistics themselves, as at inference.
         """
         classify = self.conv_seg.weight.flatten(1)
-        if not self.num_filters:
-            return classify, self.conv_seg.bias
         with torch.autocast(classify.device.type, enabled=False):
-            filters = self.filters.weight.flatten(1)
+            if self.whiten and embeddings is not None and not self.is_fitted:
+                self._fit_whitening(embeddings)
+            if not self.num_filters:
+                weight = self._of_embeddings(classify)
+                return weight, self.conv_seg.bias - weight @ self.center if self.whiten else self.conv_seg.bias
+            filters = self._of_embeddings(self.filters.weight.flatten(1))
             if embeddings is None:
                 mean, variance = self.norm.running_mean, self.norm.running_var
             else:
@@ -85,10 +102,30 @@ class LinearProbeHead(BaseDecodeHead):
             shift = self.norm.bias - scale * mean
             return classify * scale @ filters, classify @ shift + self.conv_seg.bias
 
+    def _of_embeddings(self, weight: Tensor) -> Tensor:
+        """A linear map (n, D) of whitened embeddings as one of embeddings; batch norm or the bias takes the center."""
+        return weight @ self.whitening if self.whiten else weight
+
+    @torch.no_grad()
+    def _fit_whitening(self, embeddings: EmbeddingMap) -> None:
+        """Find the coordinates: those in which this batch, of all processes, has covariance 1."""
+        first, second = (moment.double() for moment in embeddings.moments())
+        pixels = first.new_full((1,), _num_pixels(embeddings))
+        if num_processes() > 1:
+            sums = torch.cat([first * pixels, (second * pixels).flatten(), pixels])
+            distributed.all_reduce(sums)
+            first, second = sums[: len(first)] / sums[-1], sums[len(first) : -1].view_as(second) / sums[-1]
+        variances, directions = torch.linalg.eigh(second - torch.outer(first, first))
+        variances = variances.clamp_min(0)
+        scale = (variances + 1e-3 * variances.mean().clamp_min(1e-12)).rsqrt()
+        self.center.copy_(first)
+        self.whitening.copy_(directions * scale @ directions.T)
+        self.is_fitted.fill_(True)
+
     def _batch_statistics(self, embeddings: EmbeddingMap, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
         first, second = (moment.to(filters.dtype) for moment in embeddings.moments())
-        count = first.new_full((1,), len(embeddings) * embeddings.size[0] * embeddings.size[1])
+        count = first.new_full((1,), _num_pixels(embeddings))
         if num_processes() > 1:
             # losses of all processes depend on these, so that their gradients are to be summed, too
             sums = all_reduce(torch.cat([first * count, (second * count).flatten(), count]))
@@ -104,3 +141,7 @@ class LinearProbeHead(BaseDecodeHead):
             norm.running_var.lerp_(variance.detach() * count / (count - 1).clamp_min(1), norm.momentum)
             norm.num_batches_tracked += 1
         return mean, variance
+
+
+def _num_pixels(embeddings: EmbeddingMap) -> int:
+    return len(embeddings) * embeddings.size[0] * embeddings.size[1]

@@ -16,9 +16,5 @@ train_pipeline = [
     dict(type='mmpretrain.PackInputs'),
 ]
 train_dataloader = dict(batch_size=16, num_workers=8, pin_memory=True, dataset=dict(pipeline=train_pipeline))
-# MMPretrain's optimizer and learning rate, which there is for 256 images: 10000 steps are few
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
-)
-train_cfg = dict(max_iters=10000, val_interval=10000)
-default_hooks = dict(checkpoint=dict(interval=1000))
+train_cfg = dict(max_iters=3000, val_interval=3000)
+default_hooks = dict(checkpoint=dict(interval=500))
