@@ -1,5 +1,5 @@
-# The linear probe: D -> L filters with batch norm -> classes, here L = classes. With whitening a twelfth
-# of the paper's steps suffices
+# The linear probe: D -> L filters with batch norm -> classes, here L = classes. With whitening a twentieth of the
+# paper's steps suffices
 _base_ = [
     '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_320.py',
@@ -14,4 +14,4 @@ train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'Pho
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-4, by_epoch=False)]
-train_cfg = dict(max_iters=1000, val_interval=1000)
+train_cfg = dict(max_iters=600, val_interval=600)

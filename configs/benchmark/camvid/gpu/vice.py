@@ -1,5 +1,5 @@
 # ViCE with superpixels at the paper's low resolution, from random weights: images of 320x320, 5 views of 256x256,
-# D = K = 128; 131 epochs of the 367 images. Optimizer and colours are those that were found at the CPU size
+# D = K = 128; 109 epochs of the 367 images. Optimizer and colours are those that were found at the CPU size
 _base_ = [
     '../../../_base_/models/r18_light-fpn_scratch.py',
     '../../../_base_/datasets/camvid_views_256.py',
@@ -19,9 +19,9 @@ model = dict(
     type='ViCE',
     channels_last=True,  # steps of 60 instead of 75 ms on an H200
     head=dict(
-        type='DenseSwAVHead', num_concepts=128, queue_length=5000, queue_start_iter=600, freeze_concepts_iters=300
+        type='DenseSwAVHead', num_concepts=128, queue_length=5000, queue_start_iter=500, freeze_concepts_iters=250
     ),
 )
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-train_cfg = dict(max_iters=3000, val_interval=3000)
+train_cfg = dict(max_iters=2500, val_interval=2500)
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
