@@ -26,6 +26,7 @@ from mmvice.apis.probe_benchmark import (
     Variant,
     add_benchmark_arguments,
     check_data,
+    check_device,
     load_results,
     make_plan,
     read_benchmark,
@@ -127,18 +128,19 @@ def variant_of(words: Sequence[str]) -> Variant:
     return Variant(name, options)
 
 
-def restore(jobs: Sequence[Job], kept: Path) -> None:
-    """Take kept results for those of trainings that have none.
+def restore(jobs: Sequence[Job], kept: Path, write: bool) -> list[Job]:
+    """Take kept results for those of trainings that have none; which they are.
 
     Raises:
         FileNotFoundError: If there is no such folder.
     """
     if not kept.is_dir():
         raise FileNotFoundError(f'--kept: there is no folder {kept}')
-    restored, others = restore_results(jobs, read_results(kept))
-    print(f'{restored} results from {kept}')
+    restored, others = restore_results(jobs, read_results(kept), write)
+    print(f'{len(restored)} results from {kept}')
     for name in others:
         print(f'not used, as it is of other settings: the kept result of {name}')
+    return restored
 
 
 def write_table(benchmark: Benchmark, args: argparse.Namespace) -> Path:
@@ -165,12 +167,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             variant_of(args.variant),
             args.probe_options,
         )
-        if args.kept is not None:
-            restore(jobs, args.kept)
+        kept = [] if args.kept is None else restore(jobs, args.kept, write=not args.dry_run)
         if args.dry_run:
             for job in jobs:
-                print(f'{state(job):9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
+                found = 'kept' if job in kept else state(job)
+                print(f'{found:9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
             return
+        check_device(args.size)
         check_data(job for job in jobs if state(job) == 'left')
         read_results(args.work_dir)  # a damaged file is better told of before hours of training
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -179,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         wrong = Executor(ROOT / 'tools' / 'train.py', args.jobs, lambda line: print(line, flush=True)).run(jobs)
         if args.split == 'table':
             print(f'the table so far: {write_table(benchmark, args)}')
-    except (ValueError, FileNotFoundError, KeyError) as error:
+    except (ValueError, OSError, KeyError) as error:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt as error:
         raise SystemExit('interrupted: the same command goes on from the last checkpoints') from error

@@ -6,12 +6,15 @@ import time
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from small_benchmark import write_benchmark
 
 from mmvice.apis.probe_benchmark import (
     Executor,
+    Job,
     Variant,
     check_data,
+    check_device,
     export_results,
     make_plan,
     of_these_settings,
@@ -20,6 +23,7 @@ from mmvice.apis.probe_benchmark import (
     restore_results,
     state,
 )
+from mmvice.apis.probe_benchmark.results import read_result
 
 TRAIN = Path(__file__).parent / 'toy_training.py'
 
@@ -110,15 +114,30 @@ def test_a_result_of_other_settings_is_not_passed_off_as_this_one(benchmark, tmp
     assert [starts(job) for job in jobs] == [1, 1]
 
 
-def test_a_training_is_not_continued_with_other_settings(benchmark, tmp_path):
+def test_a_training_is_not_continued_with_other_settings_but_replaced_if_it_came_to_nothing(benchmark, tmp_path):
     [broken] = plan(benchmark, tmp_path, ['random'])
     broken.folder.mkdir(parents=True)
     (broken.folder / 'fail').touch()
     run([broken])
     [other] = plan(benchmark, tmp_path, ['random'], probe_options={'model.decode_head.num_filters': 7})
+    assert (state(broken), state(other)) == ('left', 'left')
+    (broken.folder / 'iter_1.pth').touch()
     assert (state(broken), state(other)) == ('left', 'stale')
     wrong, _ = run([other])
     assert 'has a training of other settings' in wrong[other] and starts(broken) == 1
+    for file in ('iter_1.pth', 'fail'):
+        (broken.folder / file).unlink()
+    assert not run([other])[0] and state(other) == 'finished'
+    assert read_result(other.result_file)['fingerprint'] == other.fingerprint
+
+
+@pytest.mark.parametrize('text', ['[]', 'null', '{"fingerprint": '])
+def test_a_damaged_record_is_named(benchmark, tmp_path, text):
+    [job] = plan(benchmark, tmp_path, ['random'])
+    job.folder.mkdir(parents=True)
+    (job.folder / 'record.json').write_text(text)
+    with pytest.raises(ValueError, match=r'record\.json .*move'):
+        state(job)
 
 
 def test_seconds_of_all_starts_count(benchmark, tmp_path):
@@ -154,7 +173,7 @@ def test_data_that_is_missing_is_named_once_before_anything_runs(benchmark, tmp_
     config = benchmark.config('cpu', 'vice')
     config.write_text(config.read_text().replace('dataset=dict(', f'dataset=dict(data_root="{tmp_path}/photos", '))
     jobs = plan(benchmark, tmp_path, ['grid', 'regions'])
-    with pytest.raises(FileNotFoundError, match='there is no folder .*/photos, which has the images'):
+    with pytest.raises(FileNotFoundError, match='there is no folder .*/photos, which is read'):
         check_data(jobs)
     (tmp_path / 'photos').mkdir()
     check_data(jobs)
@@ -195,9 +214,10 @@ def test_what_is_kept_is_not_run_again_unless_its_weights_are_needed(benchmark, 
     (tmp_path / 'runs').rename(tmp_path / 'before')
     kept = read_results(tmp_path / 'kept')
     jobs = plan(benchmark, tmp_path)
-    assert restore_results(jobs, kept) == (3, [])
+    assert restore_results(jobs, kept, write=False) == (jobs, []) and not (tmp_path / 'runs').exists()
+    assert restore_results(jobs, kept) == (jobs, [])
     assert run(jobs)[1] == ['3 trainings: 3 finished, 0 left']
-    assert restore_results(jobs, kept) == (0, []), 'what is there stays'
+    assert restore_results(jobs, kept) == ([], []), 'what is there stays'
 
     pretraining, probe = (job for job in jobs if job.run == 'regions')
     probe.result_file.unlink()
@@ -212,7 +232,7 @@ def test_what_is_kept_of_other_settings_is_not_used(benchmark, tmp_path):
     kept = [{**result, 'fingerprint': 'another'} for result in read_results(tmp_path / 'runs')]
     (tmp_path / 'runs').rename(tmp_path / 'before')
     jobs = plan(benchmark, tmp_path, ['regions'])
-    assert restore_results(jobs, kept) == (0, [job.name for job in jobs])
+    assert restore_results(jobs, kept) == ([], [job.name for job in jobs])
     assert [state(job) for job in jobs] == ['left', 'left']
 
 
@@ -224,3 +244,38 @@ def test_the_table_has_no_result_of_other_settings(benchmark, tmp_path):
     changed = [{**result, 'fingerprint': 'another'} if result['run'] == 'random' else result for result in results]
     used, others = of_these_settings(benchmark, changed, 'cpu')
     assert {result['run'] for result in used} == {'grid'} and others == ['random seed 0: table decoder linear-3']
+    unknown = [*results, {**results[0], 'run': 'vanished'}]
+    used, others = of_these_settings(benchmark, unknown, 'cpu')
+    assert used == results and len(others) == 1 and 'vanished' in others[0]
+
+
+@pytest.mark.parametrize(
+    'damage, message', [({'seed': '0'}, 'seed'), ({'mIoU': 2382}, 'percent'), ({'mIoU': float('nan')}, 'percent')]
+)
+def test_a_result_that_cannot_be_is_refused(benchmark, tmp_path, damage, message):
+    run(plan(benchmark, tmp_path, ['random']))
+    [file] = (tmp_path / 'runs').rglob('result.json')
+    file.write_text(json.dumps({**json.loads(file.read_text()), **damage}))
+    with pytest.raises(ValueError, match=message):
+        read_results(tmp_path / 'runs')
+
+
+def test_data_that_lacks_a_part_is_named(benchmark, tmp_path):
+    [job] = plan(benchmark, tmp_path, ['random'])
+    prefixes = {'img_path': 'images/train'}
+    dataset = {'data_root': str(tmp_path / 'camvid'), 'data_prefix': prefixes}
+    loaded = Config({'train_dataloader': {'dataset': dataset}})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, 'load_config', lambda job: loaded)
+        (tmp_path / 'camvid').mkdir()
+        with pytest.raises(FileNotFoundError, match='camvid/images/train'):
+            check_data([job])
+        (tmp_path / 'camvid' / 'images' / 'train').mkdir(parents=True)
+        check_data([job])
+
+
+def test_the_gpu_size_asks_for_a_gpu(monkeypatch):
+    check_device('cpu')
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    with pytest.raises(ValueError, match='no GPU'):
+        check_device('gpu')

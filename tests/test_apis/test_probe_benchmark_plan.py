@@ -121,6 +121,10 @@ def test_a_command_is_one_of_the_tools(benchmark, monkeypatch):
             dict(rows=['grid'], variant=Variant('v', {'train_dataloader.dataset.pipeline.Mask.ratio': 1})),
             'has 0 steps Mask there; its steps are Load, Regions',
         ),
+        (
+            dict(rows=['grid'], variant=Variant('v', {'train_dataloader.dataset.pipeline.Regions': 3})),
+            'is a step of a pipeline: give one of its settings',
+        ),
     ],
 )
 def test_what_is_not_there_is_named_with_what_is(benchmark, kwargs, message):
@@ -142,7 +146,16 @@ def test_settings_need_a_name_that_can_be_a_folder():
         ('curve_probe: linear-8', 'curve_probe: linear-9', 'curve_probe is linear-9, there are linear-3, linear-8'),
         ('[[regions, grid]]', '[[regions, pixels]]', 'name pixels, which is no row'),
         ('run: regions, embedder: hyper', 'run: region, embedder: hyper', 'is of the run region, but no row has'),
-        ('hypercolumns: random-backbone}', 'hyper: random-backbone}', 'baselines must name a row for each of decoder'),
+        ('hypercolumns: random-backbone}', 'hyper: random-backbone}', 'baselines are of embedders.*got hyper'),
+        ('baselines: {decoder: random, ', 'baselines: {', 'row regions has a curve, so that its embedder needs one'),
+        ('seeds: 2, curve: 2', 'seeds: three', "seeds must be a whole number, at least 1, got 'three'"),
+        ('seeds: 2, curve: 2', 'seeds: -1', 'seeds must be a whole number, at least 1, got -1'),
+        ('seeds: 2, curve: 2', 'curve: 0', 'curve must be a whole number, at least 1, got 0'),
+        ('seeds: 2, curve: 2', 'step: zero', 'step must be a whole number, at least 0'),
+        ('labelled: true', 'labelled: "no"', "labelled must be true or false, got 'no'"),
+        ('options: {train_dataloader.dataset.pipeline.Regions.size: 1}', 'options:', 'options must be a mapping'),
+        ('[[regions, grid]]', '[[regions, grid, random]]', 'comparisons must be a list of pairs'),
+        ('[[regions, grid]]', '[[[regions], grid]]', 'comparisons must be a list of pairs'),
         ('{config: linear, options: {model.decode_head.num_filters: 3}}', '3', 'probe linear-3: must be a mapping'),
     ],
 )

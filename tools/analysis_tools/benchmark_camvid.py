@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 from mmvice.apis.arguments import positive
 from mmvice.apis.probe_benchmark import (
     add_benchmark_arguments,
+    check_device,
     export_results,
     load_results,
     make_plan,
@@ -82,6 +83,8 @@ def collect(args: argparse.Namespace) -> None:
     split = 'table' if args.kind == 'table' else 'tune'
     if not args.work_dir.is_dir():
         raise FileNotFoundError(f'there is no folder {args.work_dir}')
+    if args.out is not None and args.out.is_dir():
+        raise ValueError(f'--out: {args.out} is a folder, give a file in it')
     results, others = load_results(benchmark, args.work_dir, args.size, split)
     for name in others:
         print(f'not in the table, as it is of other settings: {name}', file=sys.stderr)
@@ -101,6 +104,7 @@ def collect(args: argparse.Namespace) -> None:
 def measure(args: argparse.Namespace) -> None:
     """Time training steps and keep the times for the table."""
     benchmark = read_benchmark(args.benchmark)
+    check_device(args.size)
     rows = [row.name for row in benchmark.select(args.rows) if row.step != 0]  # initial weights take no steps
     jobs = make_plan(benchmark, args.work_dir, args.size, 'table', rows, [], [0])
     times = time_steps(jobs, args.rounds, lambda line: print(line, file=sys.stderr, flush=True))
@@ -132,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         {'pictures': draw, 'steps': measure}.get(args.kind, collect)(args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(f'error: {error}') from error
 
 

@@ -1,7 +1,7 @@
 """A benchmark of pretrainings by probes: which runs it has, running them, and its table."""
 
 from .arguments import add_benchmark_arguments
-from .execute import Executor, check_data, state
+from .execute import Executor, check_data, check_device, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
 from .reader import Benchmark, read_benchmark
 from .results import export_results, of_these_settings, read_results, restore_results
@@ -18,6 +18,7 @@ __all__ = [
     'Variant',
     'add_benchmark_arguments',
     'check_data',
+    'check_device',
     'export_results',
     'load_results',
     'make_plan',

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 from mmvice.utils.files import write_file
@@ -28,10 +29,11 @@ _TAIL = 15
 
 
 def state(job: Job) -> str:
-    """Whether a training has finished, was begun or finished with other settings ('stale'), or is left to be run."""
+    """Whether a training has finished, has results or checkpoints of other settings ('stale'), or is left to be run."""
     if job.result_file.is_file():
         return FINISHED if read_result(job.result_file)['fingerprint'] == job.fingerprint else STALE
-    return LEFT if read_record(job).get('fingerprint', job.fingerprint) == job.fingerprint else STALE
+    begun = read_record(job).get('fingerprint', job.fingerprint) != job.fingerprint and any(job.folder.glob('*.pth'))
+    return STALE if begun else LEFT
 
 
 def read_record(job: Job) -> dict[str, Any]:
@@ -42,9 +44,12 @@ def read_record(job: Job) -> dict[str, Any]:
     """
     file = job.folder / RECORD
     try:
-        return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        record = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
     except json.JSONDecodeError as error:
         raise ValueError(f'{file} is no JSON file: {error}; move {job.folder} away to have it trained again') from error
+    if not isinstance(record, dict):
+        raise ValueError(f'{file} must be a mapping, got {record!r}; move {job.folder} away to have it trained again')
+    return record
 
 
 def check_data(jobs: Iterable[Job]) -> None:
@@ -53,14 +58,29 @@ def check_data(jobs: Iterable[Job]) -> None:
     Raises:
         FileNotFoundError: If it is not.
     """
-    for root in sorted({root for job in jobs for root in _data_roots(job.load_config())}):
-        if not Path(root).is_dir():
-            raise FileNotFoundError(f'there is no folder {root}, which has the images: link or copy the data set there')
+    for folder in sorted({folder for job in jobs for folder in _data_folders(job.load_config())}):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'there is no folder {folder}, which is read: link or copy the data set there')
 
 
-def _data_roots(cfg: Config) -> set[str]:
+def _data_folders(cfg: Config) -> set[Path]:
     datasets = [(cfg.get(f'{name}_dataloader') or {}).get('dataset', {}) for name in ('train', 'val')]
-    return {dataset['data_root'] for dataset in datasets if dataset.get('data_root')}
+    return {
+        Path(dataset['data_root']) / part
+        for dataset in datasets
+        if dataset.get('data_root')
+        for part in dataset.get('data_prefix', {'': ''}).values()
+    }
+
+
+def check_device(size: str) -> None:
+    """Make sure that there is what a size is for.
+
+    Raises:
+        ValueError: If it is a GPU and there is none.
+    """
+    if size == 'gpu' and not torch.cuda.is_available():
+        raise ValueError('--size gpu: PyTorch sees no GPU here, and without one this size takes weeks; --size cpu')
 
 
 class Executor:
@@ -156,7 +176,10 @@ class Executor:
     def _train_alone(self, job: Job, lock: int) -> str | None:
         """Run a training that holds the lock of its folder, also if this process should end before it."""
         output = job.folder / OUTPUT
-        record = {'wall_seconds': 0.0, 'processor_seconds': 0.0, **read_record(job)}
+        earlier = read_record(job)
+        if earlier.get('fingerprint') != job.fingerprint:  # which came to no checkpoint
+            earlier = {}
+        record = {'wall_seconds': 0.0, 'processor_seconds': 0.0, **earlier}
         record |= {'fingerprint': job.fingerprint, **provenance()}
         _write_record(job, record)
         start = time.monotonic()

@@ -269,9 +269,13 @@ def placed(file: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the steps of a pipeline, which may go by their types, at their places.
 
     Raises:
-        ValueError: If there is no such step, or several.
+        ValueError: If there is no such step, or several, or a step itself is to be something else.
     """
-    return {_place(file, key): value for key, value in options.items()}
+    places = {key: _place(file, key) for key in options}
+    for key, place in places.items():
+        if place.rpartition('.')[2].isdigit() and not isinstance(options[key], Mapping):
+            raise ValueError(f'{key} is a step of a pipeline: give one of its settings, {key}.SETTING=VALUE')
+    return {places[key]: value for key, value in options.items()}
 
 
 def _place(file: Path, key: str) -> str:

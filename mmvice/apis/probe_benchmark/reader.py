@@ -53,7 +53,7 @@ class Benchmark:
     """A benchmark, and the folder of its file, under which its configs lie in one folder for each size.
 
     Attributes:
-        baselines: For each embedder the row that has learned nothing.
+        baselines: For embedders, where there is one, the row that has learned nothing.
         comparisons: Pairs of rows whose difference is asked for.
         curve_probe: The probe of the curves and of the pictures.
     """
@@ -104,6 +104,8 @@ def read_benchmark(path: str | Path) -> Benchmark:
         ValueError: If it is not what it should be; the message says where and why.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file {path}, which --benchmark names')
     try:
         content = yaml.safe_load(path.read_text(encoding='utf-8'))
     except yaml.YAMLError as error:
@@ -115,16 +117,23 @@ def read_benchmark(path: str | Path) -> Benchmark:
             raise ValueError(f'{path}: {name} must be a mapping, got {content[name]!r}')
     probes = {}
     for name, value in content['probes'].items():
-        _check_keys(f'{path}: probe {name}', value, {'config', 'options'}, {'config'})
-        probes[name] = Probe(name, value['config'], value.get('options', {}))
+        where = f'{path}: probe {name}'
+        _check_keys(where, value, {'config', 'options'}, {'config'})
+        _check_type(where, 'config', value['config'], str)
+        probes[name] = Probe(name, value['config'], _options(where, value))
     rows = {name: _row(f'{path}: row {name}', name, value) for name, value in content['rows'].items()}
+    for name, value in content['embedders'].items():
+        _check_type(str(path), f'embedder {name}', value, dict)
+    pairs = content['comparisons']
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        raise ValueError(f'{path}: comparisons must be a list of pairs of rows, got {pairs!r}')
     benchmark = Benchmark(
         path.parent,
         probes,
         content['embedders'],
         rows,
         content['baselines'],
-        [tuple(pair) for pair in content['comparisons']],
+        [tuple(pair) for pair in pairs],
         content['curve_probe'],
     )
     _check(path, benchmark)
@@ -134,13 +143,20 @@ def read_benchmark(path: str | Path) -> Benchmark:
 def _row(where: str, name: str, value: Any) -> Row:
     known = {'title', 'pretrain', 'run', 'embedder', 'options', 'labelled', 'seeds', 'curve', 'step'}
     _check_keys(where, value, known, {'title'})
+    for key in ('title', 'pretrain', 'run', 'embedder'):
+        _check_type(where, key, value.get(key, ''), str)
+    _check_type(where, 'labelled', value.get('labelled', False), bool)
+    for key, least in dict(seeds=1, curve=1, step=0).items():
+        number = value.get(key, least)
+        if type(number) is not int or number < least:
+            raise ValueError(f'{where}: {key} must be a whole number, at least {least}, got {number!r}')
     return Row(
         name,
         value['title'],
         value.get('pretrain'),
         value.get('run', name),
         value.get('embedder', 'decoder'),
-        value.get('options', {}),
+        _options(where, value),
         value.get('labelled', False),
         value.get('seeds', 1),
         value.get('curve'),
@@ -162,10 +178,30 @@ def _check(path: Path, benchmark: Benchmark) -> None:
     unknown = [name for name in used if name not in rows]
     if unknown:
         raise ValueError(f'{path}: baselines and comparisons name {unknown[0]}, which is no row')
-    if set(benchmark.baselines) != set(embedders):
-        raise ValueError(f'{path}: baselines must name a row for each of {", ".join(embedders)}')
+    without = [name for name in benchmark.baselines if name not in embedders]
+    if without:
+        raise ValueError(f'{path}: baselines are of embedders, {", ".join(embedders)}, got {without[0]}')
+    curves = [row.name for row in rows.values() if row.curve and row.embedder not in benchmark.baselines]
+    if curves:
+        raise ValueError(f'{path}: row {curves[0]} has a curve, so that its embedder needs one of the baselines')
     if benchmark.curve_probe not in benchmark.probes:
         raise ValueError(f'{path}: curve_probe is {benchmark.curve_probe}, there are {", ".join(benchmark.probes)}')
+
+
+def _options(where: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = value.get('options', {})
+    _check_type(where, 'options', options, dict)
+    return options
+
+
+def _check_type(where: str, key: str, value: Any, wanted: type) -> None:
+    if not isinstance(value, wanted):
+        name = {str: 'a text', dict: 'a mapping', bool: 'true or false'}[wanted]
+        raise ValueError(f'{where}: {key} must be {name}, got {value!r}')
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(name, str) for name in value)
 
 
 def _check_keys(where: str, value: Any, known: set[str], required: set[str]) -> None:

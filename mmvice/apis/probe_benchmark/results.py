@@ -131,10 +131,13 @@ def read_result(file: Path) -> dict[str, Any]:
     missing = _KEYS - set(content if isinstance(content, dict) else ())
     if missing:
         raise ValueError(f'{file} is not the result of a training: it has no {", ".join(sorted(missing))}')
-    if content['probe'] is not None:
-        wrong = [name for name in ('mIoU', 'aAcc') if not isinstance(content.get(name), (int, float))]
-        if wrong:
-            raise ValueError(f'{file}: {wrong[0]} of a probe must be a number, got {content.get(wrong[0])!r}')
+    for name in ('seed', 'steps'):
+        if type(content[name]) is not int:
+            raise ValueError(f'{file}: {name} must be a whole number, got {content[name]!r}')
+    for name in ('mIoU', 'aAcc') if content['probe'] is not None else ():
+        value = content.get(name)
+        if not isinstance(value, (int, float)) or not 0 <= value <= 100:
+            raise ValueError(f'{file}: {name} of a probe must be a number of percent, got {value!r}')
     return content
 
 
@@ -147,18 +150,21 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     return [read_result(file) for file in sorted({*folder.rglob(RESULT), *folder.rglob(f'*.{RESULT}')})]
 
 
-def restore_results(jobs: Iterable[Job], kept: Iterable[Mapping[str, Any]]) -> tuple[int, list[str]]:
+def restore_results(
+    jobs: Iterable[Job], kept: Iterable[Mapping[str, Any]], write: bool = True
+) -> tuple[list[Job], list[str]]:
     """Put kept results where their trainings would leave them, so that these are not repeated.
 
     Args:
         jobs: The trainings of a plan; those that have a result keep it.
         kept: Results of earlier runs, as of :func:`read_results`.
+        write: Put them there. False only tells which would be.
 
     Returns:
-        tuple: How many were put there, and the names of trainings whose kept result is of other settings.
+        tuple: The trainings that have them, and the names of those whose kept result is of other settings.
     """
     found = {_key(result): result for result in kept}
-    restored, others = 0, []
+    restored, others = [], []
     for job in jobs:
         result = found.get(_key_of(job))
         if result is None or job.result_file.is_file():
@@ -166,9 +172,10 @@ def restore_results(jobs: Iterable[Job], kept: Iterable[Mapping[str, Any]]) -> t
         if result['fingerprint'] != job.fingerprint:
             others.append(job.name)
             continue
-        job.folder.mkdir(parents=True, exist_ok=True)
-        write_result(job, result)
-        restored += 1
+        if write:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            write_result(job, result)
+        restored.append(job)
     return restored, others
 
 
@@ -183,7 +190,8 @@ def of_these_settings(
         size: Whose table it is.
 
     Returns:
-        tuple: The results, without those of the table that are of other settings; and the names of the latter.
+        tuple: The results, without those of its table that are of other settings, or of a row or probe that it has
+            not; and the names of the latter.
     """
     results = list(results)
     seeds = sorted({result['seed'] for result in results})
@@ -192,10 +200,11 @@ def of_these_settings(
     used, others = [], []
     for result in results:
         job = planned.get(_key(result))
-        if job is None or job.fingerprint == result['fingerprint']:
+        elsewhere = result['size'] != size or result['split'] == 'tune' or result['variant'] is not None
+        if elsewhere or (job is not None and job.fingerprint == result['fingerprint']):
             used.append(result)
         else:
-            others.append(job.name)
+            others.append(job.name if job is not None else ' '.join(str(part) for part in _key(result) if part))
     return used, others
 
 

@@ -132,6 +132,14 @@ def read_step_times(work_dir: Path, size: str) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        return json.loads(file.read_text(encoding='utf-8'))
+        times = json.loads(file.read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
         raise ValueError(f'{file} is no JSON file: {error}; measure the steps again') from error
+    runs = times.get('runs') if isinstance(times, dict) else None
+    if not isinstance(runs, dict) or not all(map(_is_timed, runs.values())):
+        raise ValueError(f'{file} has not the milliseconds of each run: measure the steps again')
+    return times
+
+
+def _is_timed(run: Any) -> bool:
+    return isinstance(run, dict) and all(isinstance(run.get(key), (int, float)) for key in ('step_ms', 'data_ms'))

@@ -169,7 +169,7 @@ def classes(benchmark: Benchmark, results: Results) -> str:
     best = best_row(benchmark, results)
     if best is None:
         return ''
-    rows = [benchmark.rows[benchmark.baselines[best.embedder]], best]
+    rows = [benchmark.rows[name] for name in [benchmark.baselines.get(best.embedder)] if name] + [best]
     rows += [row for row in benchmark.rows.values() if row.labelled]
     columns = {row.title: results.of_row(row, benchmark.curve_probe) for row in rows}
     names = next(iter(columns[best.title].values()))['classes']
@@ -234,6 +234,8 @@ def _ratio_titles(benchmark: Benchmark) -> list[str]:
 
 def _ratios(benchmark: Benchmark, results: Results, row: Row, variant: str | None) -> list[str]:
     """Mean mIoU of linear probes relative to that of a network that has learned nothing, over the seeds of both."""
+    if row.embedder not in benchmark.baselines:
+        return [''] * len(_linear_probes(benchmark))
     baseline = benchmark.rows[benchmark.baselines[row.embedder]]
     cells = []
     for probe in _linear_probes(benchmark):
