@@ -130,8 +130,8 @@ def curve(benchmark: Benchmark, results: Results) -> str:
     """mIoU over the steps of pretraining, of the rows with a curve."""
     lines = []
     for row in benchmark.rows.values():
-        points = curve_points(benchmark, results, row)
-        if row.curve and len(points) > 1:
+        points = curve_points(benchmark, results, row) if row.curve else {}
+        if len(points) > 1:
             lines += [
                 [f'{row.title}, {benchmark.curve_probe}', *map(str, points)],
                 ['mIoU', *map('{:.2f}'.format, points.values())],
