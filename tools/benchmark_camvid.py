@@ -173,8 +173,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 found = 'kept' if job in kept else state(job)
                 print(f'{found:9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
             return
-        check_device(args.size)
-        check_data(job for job in jobs if state(job) == 'left')
+        left = [job for job in jobs if state(job) == 'left']
+        if left:
+            check_device(args.size)
+        check_data(left)
         read_results(args.work_dir)  # a damaged file is better told of before hours of training
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it

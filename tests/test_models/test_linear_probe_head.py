@@ -120,3 +120,19 @@ def test_whitening_learns_in_few_steps_what_lies_in_a_direction_of_little_varian
             optimizer.step()
         accuracy[whiten] = (head.eval().classify(e) == labels).float().mean()
     assert accuracy[True] > 0.9 > 0.7 > accuracy[False], accuracy
+
+
+@pytest.mark.parametrize('whiten', [False, True])
+def test_weights_of_other_coordinates_are_refused(whiten):
+    head, other = (LinearProbeHead(6, num_classes=3, num_filters=7, whiten=value) for value in (whiten, not whiten))
+    with pytest.raises(ValueError, match=f'set model.decode_head.whiten={whiten}'):
+        other.load_state_dict(head.state_dict())
+
+
+def test_a_fitted_whitening_is_not_fitted_again_after_loading():
+    head = LinearProbeHead(6, num_classes=3, num_filters=7, whiten=True).double()
+    head.linear_map(make_map())
+    fresh = LinearProbeHead(6, num_classes=3, num_filters=7, whiten=True).double()
+    fresh.load_state_dict(head.state_dict())
+    fresh.linear_map(make_map(seed=1))
+    assert torch.equal(fresh.whitening, head.whitening)

@@ -69,7 +69,8 @@ def _data_folders(cfg: Config) -> set[Path]:
         Path(dataset['data_root']) / part
         for dataset in datasets
         if dataset.get('data_root')
-        for part in dataset.get('data_prefix', {'': ''}).values()
+        for part in (dataset.get('data_prefix') or {'': ''}).values()
+        if part is not None
     }
 
 

@@ -273,7 +273,8 @@ def placed(file: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     places = {key: _place(file, key) for key in options}
     for key, place in places.items():
-        if place.rpartition('.')[2].isdigit() and not isinstance(options[key], Mapping):
+        words = place.split('.')
+        if words[-1].isdigit() and words[-2] == 'pipeline' and not isinstance(options[key], Mapping):
             raise ValueError(f'{key} is a step of a pipeline: give one of its settings, {key}.SETTING=VALUE')
     return {places[key]: value for key, value in options.items()}
 

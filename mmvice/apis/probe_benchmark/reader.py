@@ -174,6 +174,9 @@ def _check(path: Path, benchmark: Benchmark) -> None:
             )
         if owner is not row and row.pretrain is None and (owner is None or owner.run != owner.name):
             raise ValueError(f'{path}: row {row.name} is of the run {row.run}, but no row has that run of its own')
+    for name in benchmark.baselines.values():
+        _check_type(str(path), 'a baseline', name, str)
+    _check_type(str(path), 'curve_probe', benchmark.curve_probe, str)
     used = [*benchmark.baselines.values(), *(name for pair in benchmark.comparisons for name in pair)]
     unknown = [name for name in used if name not in rows]
     if unknown:

@@ -204,7 +204,9 @@ def of_these_settings(
         if elsewhere or (job is not None and job.fingerprint == result['fingerprint']):
             used.append(result)
         else:
-            others.append(job.name if job is not None else ' '.join(str(part) for part in _key(result) if part))
+            others.append(
+                job.name if job is not None else ' '.join(str(part) for part in _key(result) if part is not None)
+            )
     return used, others
 
 
