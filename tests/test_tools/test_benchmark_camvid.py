@@ -82,7 +82,10 @@ def test_rows_are_trained_probed_collected_and_drawn(tmp_path):
         ),
         (['--probes', 'linear-5'], 'error: there is no probe linear-5'),
         (['--variant', 'model.head.k=5'], 'error: --variant takes a name and then KEY=VALUE, got model.head.k=5'),
-        (['--rows', 'grid', '--seeds', '0', '--probes'], 'error: there is no folder data/camvid, which has the images'),
+        (
+            ['--rows', 'grid', '--seeds', '0', '--probes'],
+            'error: there is no folder data/camvid/images/train, which is read',
+        ),
         (
             ['--rows', 'grid', '--variant', 'v', 'model.hed.queue_length=0', '--dry-run'],
             'vice.py has no model.hed to be changed',
