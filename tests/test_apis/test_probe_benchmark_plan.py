@@ -148,7 +148,7 @@ def test_settings_need_a_name_that_can_be_a_folder():
         ('run: regions, embedder: hyper', 'run: region, embedder: hyper', 'is of the run region, but no row has'),
         ('hypercolumns: random-backbone}', 'hyper: random-backbone}', 'baselines are of embedders.*got hyper'),
         ('baselines: {decoder: random, ', 'baselines: {decoder: [random], ', 'a baseline must be a text'),
-        ('baselines: {decoder: random, ', 'baselines: {', 'row regions has a curve, so that its embedder needs one'),
+        ('baselines: {decoder: random, ', 'baselines: {', 'row grid is pretrained, so that its embedder needs one of'),
         ('seeds: 2, curve: 2', 'seeds: three', "seeds must be a whole number, at least 1, got 'three'"),
         ('seeds: 2, curve: 2', 'seeds: -1', 'seeds must be a whole number, at least 1, got -1'),
         ('seeds: 2, curve: 2', 'curve: 0', 'curve must be a whole number, at least 1, got 0'),

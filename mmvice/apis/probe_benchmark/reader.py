@@ -53,7 +53,7 @@ class Benchmark:
     """A benchmark, and the folder of its file, under which its configs lie in one folder for each size.
 
     Attributes:
-        baselines: For embedders, where there is one, the row that has learned nothing.
+        baselines: For embedders, those of pretrained rows at least, the row that has learned nothing.
         comparisons: Pairs of rows whose difference is asked for.
         curve_probe: The probe of the curves and of the pictures.
     """
@@ -184,9 +184,10 @@ def _check(path: Path, benchmark: Benchmark) -> None:
     without = [name for name in benchmark.baselines if name not in embedders]
     if without:
         raise ValueError(f'{path}: baselines are of embedders, {", ".join(embedders)}, got {without[0]}')
-    curves = [row.name for row in rows.values() if row.curve and row.embedder not in benchmark.baselines]
-    if curves:
-        raise ValueError(f'{path}: row {curves[0]} has a curve, so that its embedder needs one of the baselines')
+    compared = [row for row in rows.values() if row.curve or benchmark.is_pretrained(row)]
+    without = [row.name for row in compared if row.embedder not in benchmark.baselines]
+    if without:
+        raise ValueError(f'{path}: row {without[0]} is pretrained, so that its embedder needs one of the baselines')
     if benchmark.curve_probe not in benchmark.probes:
         raise ValueError(f'{path}: curve_probe is {benchmark.curve_probe}, there are {", ".join(benchmark.probes)}')
 

@@ -169,7 +169,7 @@ def classes(benchmark: Benchmark, results: Results) -> str:
     best = best_row(benchmark, results)
     if best is None:
         return ''
-    rows = [benchmark.rows[name] for name in [benchmark.baselines.get(best.embedder)] if name] + [best]
+    rows = [benchmark.rows[benchmark.baselines[best.embedder]], best]
     rows += [row for row in benchmark.rows.values() if row.labelled]
     columns = {row.title: results.of_row(row, benchmark.curve_probe) for row in rows}
     names = next(iter(columns[best.title].values()))['classes']

@@ -2,7 +2,7 @@
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from mmvice.ops import num_processes
@@ -30,7 +30,8 @@ class LinearProbeHead(BaseDecodeHead):
         norm_momentum (float): Momentum of batch norm's running statistics. Defaults to 0.1.
         norm_eps (float): Epsilon of batch norm. Defaults to 1e-5.
         whiten (bool): Learn the map in the coordinates in which the embeddings of the first training batch have
-            covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. Defaults to
+            covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. Directions
+            that this batch does not span, as of 960 channels in 8 small images, are learned more slowly. Defaults to
             False.
         kwargs: As for MMSegmentation's ``BaseDecodeHead``: ``loss_decode``, ``ignore_index``, ``sampler`` and the rest.
     """
@@ -126,12 +127,7 @@ class LinearProbeHead(BaseDecodeHead):
     @torch.no_grad()
     def _fit_whitening(self, embeddings: EmbeddingMap) -> None:
         """Find the coordinates: those in which this batch, of all processes, has covariance 1."""
-        first, second = (moment.double() for moment in embeddings.moments())
-        pixels = first.new_full((1,), _num_pixels(embeddings))
-        if num_processes() > 1:
-            sums = torch.cat([first * pixels, (second * pixels).flatten(), pixels])
-            distributed.all_reduce(sums)
-            first, second = sums[: len(first)] / sums[-1], sums[len(first) : -1].view_as(second) / sums[-1]
+        first, second = (moment.double() for moment in _moments(embeddings)[:2])
         variances, directions = torch.linalg.eigh(second - torch.outer(first, first))
         variances = variances.clamp_min(0)
         scale = (variances + 1e-3 * variances.mean().clamp_min(1e-6)).rsqrt()
@@ -141,14 +137,7 @@ class LinearProbeHead(BaseDecodeHead):
 
     def _batch_statistics(self, embeddings: EmbeddingMap, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
-        first, second = (moment.to(filters.dtype) for moment in embeddings.moments())
-        count = first.new_full((1,), _num_pixels(embeddings))
-        if num_processes() > 1:
-            # losses of all processes depend on these, so that their gradients are to be summed, too
-            sums = all_reduce(torch.cat([first * count, (second * count).flatten(), count]))
-            dims = len(first)
-            count = sums[-1:]
-            first, second = sums[:dims] / count, sums[dims:-1].reshape(dims, dims) / count
+        first, second, count = (value.to(filters.dtype) for value in _moments(embeddings))
         covariance = second - torch.outer(first, first)
         mean = filters @ first
         variance = ((filters @ covariance) * filters).sum(1).clamp_min(0)
@@ -160,5 +149,14 @@ class LinearProbeHead(BaseDecodeHead):
         return mean, variance
 
 
-def _num_pixels(embeddings: EmbeddingMap) -> int:
-    return len(embeddings) * embeddings.size[0] * embeddings.size[1]
+def _moments(embeddings: EmbeddingMap) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (D,), mean outer product (D, D) and number (1,) of the pixels of all processes."""
+    first, second = embeddings.moments()
+    count = first.new_full((1,), len(embeddings) * embeddings.size[0] * embeddings.size[1])
+    if num_processes() > 1:
+        # losses of all processes depend on these, so that their gradients are to be summed, too
+        sums = all_reduce(torch.cat([first * count, (second * count).flatten(), count]))
+        dims = len(first)
+        count = sums[-1:]
+        first, second = sums[:dims] / count, sums[dims:-1].reshape(dims, dims) / count
+    return first, second, count

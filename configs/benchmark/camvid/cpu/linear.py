@@ -10,7 +10,7 @@ model = dict(
     decoder=dict(embed_dims=64),
     decode_head=dict(type='LinearProbeHead', num_classes=11, num_filters=11, whiten=True),
 )
-# 500 steps are too few to learn not to mind distorted colours, which cost a point of mIoU
+# 500 steps are too few to learn not to mind distorted colours
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'PhotoMetricDistortion']
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))

@@ -10,6 +10,7 @@ model = dict(
     type='ProbeSegmentor',
     decode_head=dict(type='LinearProbeHead', num_classes=11, num_filters=11, whiten=True),
 )
+# As at the CPU size: no distorted colours
 train_pipeline = [step for step in _base_.train_pipeline if step['type'] != 'PhotoMetricDistortion']
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
