@@ -10,9 +10,12 @@ from mmvice.models import LinearProbeHead
 from mmvice.structures import EmbeddingMap
 
 
-def make_map(seed=0):
+def make_map(seed=0, size=(13, 18)):
     torch.manual_seed(seed)
-    return EmbeddingMap(torch.randn(2, 6, 4, 5, dtype=torch.float64), (13, 18))
+    return EmbeddingMap(torch.randn(2, 6, 4, 5, dtype=torch.float64), size)
+
+
+ENOUGH = (50, 60)  # pixels of an image, two of which have 1000 for each of 6 channels
 
 
 def layers(head, dense):
@@ -69,7 +72,7 @@ def test_it_learns_what_is_linear():
 
 @pytest.mark.parametrize('num_filters', [None, 7])
 def test_whitened_embeddings_have_covariance_one_in_the_first_batch_and_its_coordinates_stay(num_filters):
-    e, later = make_map(), make_map(seed=1)
+    e, later = make_map(size=ENOUGH), make_map(seed=1, size=ENOUGH)
     head = LinearProbeHead(6, num_classes=3, num_filters=num_filters, whiten=True).double()
     head.linear_map(e)
     pixels = e.dense().movedim(1, -1).flatten(0, 2)
@@ -83,6 +86,23 @@ def test_whitened_embeddings_have_covariance_one_in_the_first_batch_and_its_coor
     restored.load_state_dict(head.state_dict())
     head.eval(), restored.eval()
     torch.testing.assert_close(restored(e), head(e))
+
+
+def test_whitening_takes_small_batches_together_until_they_have_a_thousand_pixels_for_each_channel():
+    torch.manual_seed(0)
+    batches = [EmbeddingMap(torch.randn(1, 8, 1, 2, dtype=torch.float64), (20, 40)) for _ in range(12)]
+    head = LinearProbeHead(8, num_classes=3, num_filters=7, whiten=True).double()
+    for batch in batches[:10]:  # 800 pixels each, in three of 8 directions at most
+        before = head.whitening.clone()
+        head.linear_map(batch)
+        assert not torch.equal(head.whitening, before)
+    coordinates = head.whitening.clone()
+    for batch in batches[10:]:
+        head.linear_map(batch)
+    assert torch.equal(head.whitening, coordinates)
+    pixels = torch.cat([batch.dense()[0].flatten(1).T for batch in batches[:10]])
+    covariance = torch.cov(((pixels - head.center) @ head.whitening.T).T)
+    torch.testing.assert_close(covariance, torch.eye(8).double(), atol=0.1, rtol=0)
 
 
 @pytest.mark.parametrize('num_filters', [None, 7])
@@ -131,8 +151,8 @@ def test_weights_of_other_coordinates_are_refused(whiten):
 
 def test_a_fitted_whitening_is_not_fitted_again_after_loading():
     head = LinearProbeHead(6, num_classes=3, num_filters=7, whiten=True).double()
-    head.linear_map(make_map())
+    head.linear_map(make_map(size=ENOUGH))
     fresh = LinearProbeHead(6, num_classes=3, num_filters=7, whiten=True).double()
     fresh.load_state_dict(head.state_dict())
-    fresh.linear_map(make_map(seed=1))
+    fresh.linear_map(make_map(seed=1, size=ENOUGH))
     assert torch.equal(fresh.whitening, head.whitening)

@@ -9,6 +9,8 @@ from mmvice.ops import num_processes
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
+_PIXELS_PER_CHANNEL = 1000  # that a covariance is estimated from
+
 
 @MODELS.register_module()
 class LinearProbeHead(BaseDecodeHead):
@@ -29,10 +31,10 @@ class LinearProbeHead(BaseDecodeHead):
         num_filters (int, optional): Number of filters L; None for the plain map. Defaults to None.
         norm_momentum (float): Momentum of batch norm's running statistics. Defaults to 0.1.
         norm_eps (float): Epsilon of batch norm. Defaults to 1e-5.
-        whiten (bool): Learn the map in the coordinates in which the embeddings of the first training batch have
-            covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. Directions
-            that this batch does not span, as of 960 channels in 8 small images, are learned more slowly. Defaults to
-            False.
+        whiten (bool): Learn the map in the coordinates in which the embeddings of the first training batches have
+            covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. It takes as
+            many batches as have 1000 pixels for each channel: the first alone, or several of small images and many
+            channels. Defaults to False.
         kwargs: As for MMSegmentation's ``BaseDecodeHead``: ``loss_decode``, ``ignore_index``, ``sampler`` and the rest.
     """
 
@@ -65,7 +67,8 @@ class LinearProbeHead(BaseDecodeHead):
             self.register_buffer('center', torch.zeros(in_channels))
             self.register_buffer('whitening', torch.eye(in_channels))
             self.register_buffer('is_fitted', torch.tensor(False))
-        self._known_fitted = False  # so that the host waits for the buffer once only
+        self._known_fitted = False  # so that the host no longer waits for the buffer
+        self._sums: Tensor | None = None  # of the batches that it is being fitted to
 
     @property
     def embed_dims(self) -> int:
@@ -91,9 +94,9 @@ class LinearProbeHead(BaseDecodeHead):
         classify = self.conv_seg.weight.flatten(1)
         with torch.autocast(classify.device.type, enabled=False):
             if self.whiten and embeddings is not None and not self._known_fitted:
-                if not self.is_fitted:
+                self._known_fitted = bool(self.is_fitted)
+                if not self._known_fitted:
                     self._fit_whitening(embeddings)
-                self._known_fitted = True
             if not self.num_filters:
                 weight = self._of_embeddings(classify)
                 return weight, self.conv_seg.bias - weight @ self.center if self.whiten else self.conv_seg.bias
@@ -126,14 +129,18 @@ class LinearProbeHead(BaseDecodeHead):
 
     @torch.no_grad()
     def _fit_whitening(self, embeddings: EmbeddingMap) -> None:
-        """Find the coordinates: those in which this batch, of all processes, has covariance 1."""
-        first, second = (moment.double() for moment in _moments(embeddings)[:2])
+        """Find the coordinates: those in which the batches so far, of all processes, have covariance 1."""
+        first, second, count = (value.double() for value in _moments(embeddings))
+        sums = torch.cat([first * count, (second * count).flatten(), count])
+        self._sums = sums if self._sums is None else self._sums + sums
+        count, dims = self._sums[-1], self.in_channels
+        first, second = self._sums[:dims] / count, self._sums[dims:-1].view(dims, dims) / count
         variances, directions = torch.linalg.eigh(second - torch.outer(first, first))
         variances = variances.clamp_min(0)
         scale = (variances + 1e-3 * variances.mean().clamp_min(1e-6)).rsqrt()
         self.center.copy_(first)
         self.whitening.copy_(directions * scale @ directions.T)
-        self.is_fitted.fill_(True)
+        self.is_fitted.copy_(count >= _PIXELS_PER_CHANNEL * dims)
 
     def _batch_statistics(self, embeddings: EmbeddingMap, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
