@@ -217,13 +217,14 @@ def test_every_row_that_trains_vice_is_checked():
 
 @pytest.mark.parametrize('size', SIZES)
 def test_the_documentation_has_the_tables_of_the_kept_results(size):
-    """Every line of every table, made again from the results that are kept, stands in the documentation."""
+    """The tables of its section are those that the kept results give: no line more, and none less."""
 
     def lines(text):
         rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in text.splitlines() if '|' in line]
         return [row for row in rows if set(''.join(row[1:])) - set(' -')]
 
-    documented = lines((ROOT / 'docs' / 'camvid_benchmark.md').read_text())
+    page = (ROOT / 'docs' / 'camvid_benchmark.md').read_text()
+    documented = lines(page.split(f'## The {size.upper()} size')[1].split('\n## ')[0])
     results, others = load_results(BENCHMARK, ROOT / 'docs' / 'camvid_benchmark' / size, size, 'table')
     assert not others, f'kept results are of other settings: {others}'
     made = lines(table(BENCHMARK, results))
@@ -231,13 +232,12 @@ def test_the_documentation_has_the_tables_of_the_kept_results(size):
     probed = {row.title for row in rows if any(results.of_row(row, probe) for probe in BENCHMARK.probes)}
     assert len(probed) >= 5
     timed_alone = {row.title for row in rows} - probed  # steps are timed of rows that wait for a run, too
-    for row in made:
-        assert row in documented or row[0] in timed_alone, f'{" | ".join(row)} is not in the documentation'
+    assert documented == [row for row in made if row[0] not in timed_alone]
 
 
 @pytest.mark.parametrize('size', SIZES)
-def test_both_linear_probes_of_the_kept_results_have_converged(size):
-    """By way of 11 or 256 filters they are the same maps, so that they differ only as far as they are not learned."""
+def test_both_linear_probes_of_the_kept_results_agree(size):
+    """By way of 11 or 256 filters they are the same maps: far apart, one has not been learned. (Both may lack some.)"""
     results, _ = load_results(BENCHMARK, ROOT / 'docs' / 'camvid_benchmark' / size, size, 'table')
     pairs = [
         (few[seed]['mIoU'], many[seed]['mIoU'])

@@ -1,5 +1,8 @@
 """The table of a benchmark from results made by hand: means, spread over seeds, and nothing where nothing was run."""
 
+import json
+from dataclasses import replace
+
 import pytest
 from small_benchmark import result, write_benchmark
 
@@ -14,7 +17,7 @@ from mmvice.apis.probe_benchmark import (
     write_step_times,
 )
 from mmvice.apis.probe_benchmark.pictures import draw_curve
-from mmvice.apis.probe_benchmark.table import best_row, comparisons, curve_points, main_table
+from mmvice.apis.probe_benchmark.table import best_rows, comparisons, curve_points, main_table
 
 RESULTS = [
     result('random', 'linear-8', 0, 10.0),
@@ -86,8 +89,8 @@ def test_differences_are_taken_seed_by_seed(benchmark, results):
     assert cells(comparisons(benchmark, fewer))['on regions − on a grid']['linear-8'] == '+1.00'
 
 
-def test_the_best_row_with_its_classes_beside_what_bounds_it(benchmark, results):
-    assert best_row(benchmark, results).name == 'regions'
+def test_the_best_row_of_each_embedder_with_its_classes_beside_what_bounds_it(benchmark, results):
+    assert [row.name for row in best_rows(benchmark, results)] == ['regions']
     text = table(benchmark, results)
     rows = cells(text[text.index('| IoU, linear-8') :].strip())
     assert rows['road'] == {
@@ -96,6 +99,9 @@ def test_the_best_row_with_its_classes_beside_what_bounds_it(benchmark, results)
         'with labels': '70.00',
     }
     assert set(rows['sign'].values()) == {''}, 'a class that never occurs has no IoU'
+    backbone = replace(benchmark.rows['regions-backbone'], seeds=2)  # not better or worse than rows of a decoder
+    both = replace(benchmark, rows={**benchmark.rows, 'regions-backbone': backbone})
+    assert [row.name for row in best_rows(both, results)] == ['regions', 'regions-backbone']
 
 
 def test_the_curve_begins_with_random_weights_and_ends_with_the_last_checkpoint(benchmark, results, tmp_path):
@@ -146,6 +152,29 @@ def test_results_alone_give_the_same_table(benchmark, results, tmp_path):
 def test_other_files_are_not_taken_for_results(tmp_path):
     (tmp_path / 'result.json').write_text('{"mIoU": 99}')
     with pytest.raises(ValueError, match='is not the result of a training: it has no embedder|it has no fingerprint'):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(classes=None), 'classes must be dict, got None'),
+        (dict(versions=None), 'versions must be dict, got None'),
+        (dict(probe=['a']), r"probe must be str \| None, got \['a'\]"),
+        (dict(seed=True), 'seed must be int, got True'),
+        (dict(step='2'), r"step must be int \| None, got '2'"),
+        (dict(mIoU=200), 'mIoU of a probe must be a number of percent, got 200'),
+    ],
+)
+def test_results_with_values_that_cannot_be_are_refused(changes, message, tmp_path):
+    (tmp_path / 'result.json').write_text(json.dumps(result('grid', 'linear-8', 0, 15.0) | changes))
+    with pytest.raises(ValueError, match=f'result.json: {message}'):
+        read_results(tmp_path)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / 'result.json').write_bytes(b'\xff\xfe')
+    with pytest.raises(ValueError, match='result.json is no JSON file: .*; remove it'):
         read_results(tmp_path)
 
 

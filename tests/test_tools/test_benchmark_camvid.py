@@ -124,6 +124,11 @@ def test_pictures_need_probes(tmp_path, monkeypatch):
         runpy.run_path(str(COLLECT))['main'](['pictures', '--rows', 'random', '--work-dir', 'runs'])
 
 
+def test_a_table_needs_results_of_its_size():
+    with pytest.raises(SystemExit, match=r'error: .*gpu has no results of --size cpu for this table'):
+        runpy.run_path(str(COLLECT))['main'](['table', '--work-dir', str(ROOT / 'docs' / 'camvid_benchmark' / 'gpu')])
+
+
 def test_the_plan_is_listed_with_commands_that_work(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(RUN))['main'](['--dry-run', '--rows', 'grid', '--seeds', '0', '--probes'])

@@ -88,6 +88,8 @@ def collect(args: argparse.Namespace) -> None:
     results, others = load_results(benchmark, args.work_dir, args.size, split)
     for name in others:
         print(f'not in the table, as it is of other settings: {name}', file=sys.stderr)
+    if not results.all:
+        raise ValueError(f'{args.work_dir} has no results of --size {args.size} for this table')
     text = (table if args.kind == 'table' else tried_table)(benchmark, results)
     if args.export is not None:
         print(f'{len(export_results(results.all, args.export))} results in {args.export}', file=sys.stderr)

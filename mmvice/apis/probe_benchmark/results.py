@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import torch
@@ -17,8 +18,11 @@ from .reader import Benchmark
 
 LOG_LINES = 20
 CLASS_IOU, CLASS_ACC = 'IoU.', 'Acc.'
-_KEYS = {'size', 'split', 'run', 'variant', 'seed', 'probe', 'embedder', 'step', 'fingerprint', 'steps'}
-_KEYS |= {'variant_options', 'wall_seconds'}
+_TYPES: dict[str, type | UnionType] = dict.fromkeys(('size', 'run', 'fingerprint'), str)
+_TYPES |= dict.fromkeys(('split', 'variant', 'probe', 'embedder'), str | None)
+_TYPES |= dict(seed=int, steps=int, step=int | None, variant_options=dict, wall_seconds=int | float)
+_OPTIONAL_TYPES = dict(versions=dict, probe_options=dict, device=str, git_revision=str | None)
+_OPTIONAL_TYPES |= dict(processor_seconds=int | float)
 
 
 def summarise(job: Job, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,17 +130,19 @@ def read_result(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f'{file} is no JSON file: {error}; remove it to have that training measured again') from error
-    missing = _KEYS - set(content if isinstance(content, dict) else ())
+    missing = _TYPES.keys() - set(content if isinstance(content, dict) else ())
     if missing:
         raise ValueError(f'{file} is not the result of a training: it has no {", ".join(sorted(missing))}')
-    for name in ('seed', 'steps'):
-        if type(content[name]) is not int:
-            raise ValueError(f'{file}: {name} must be a whole number, got {content[name]!r}')
-    for name in ('mIoU', 'aAcc') if content['probe'] is not None else ():
+    probed = dict(mIoU=int | float, aAcc=int | float, classes=dict) if content['probe'] is not None else {}
+    types = _TYPES | {name: kind for name, kind in _OPTIONAL_TYPES.items() if name in content} | probed
+    for name, kind in types.items():
         value = content.get(name)
-        if not isinstance(value, (int, float)) or not 0 <= value <= 100:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            wanted = kind.__name__ if isinstance(kind, type) else kind
+            raise ValueError(f'{file}: {name} must be {wanted}, got {value!r}')
+        if name in ('mIoU', 'aAcc') and not 0 <= value <= 100:
             raise ValueError(f'{file}: {name} of a probe must be a number of percent, got {value!r}')
     return content
 

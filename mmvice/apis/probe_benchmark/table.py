@@ -78,7 +78,7 @@ def load_results(benchmark: Benchmark, folder: Path, size: str, split: str) -> t
 
 
 def table(benchmark: Benchmark, results: Results) -> str:
-    """The table of all rows, what the differences are, and the classes of the best row."""
+    """The table of all rows, what the differences are, and the classes of the best rows."""
     sections = [main_table(benchmark, results), comparisons(benchmark, results), curve(benchmark, results)]
     sections += [classes(benchmark, results), origins(results)]
     return '\n\n'.join([LEGEND, *(part for part in sections if part)]) + '\n'
@@ -153,26 +153,31 @@ def curve_points(benchmark: Benchmark, results: Results, row: Row) -> dict[int, 
     return points
 
 
-def best_row(benchmark: Benchmark, results: Results) -> Row | None:
-    """The best pretrained row by the mean mIoU of the curve's probe, of those with the most seeds; None without one."""
-    most = max((row.seeds for row in benchmark.rows.values() if benchmark.is_pretrained(row)), default=0)
-    scored = [
-        (statistics.fmean(result['mIoU'] for result in found.values()), row)
-        for row in benchmark.rows.values()
-        if (found := results.of_row(row, benchmark.curve_probe)) and benchmark.is_pretrained(row) and row.seeds == most
-    ]
-    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+def best_rows(benchmark: Benchmark, results: Results) -> list[Row]:
+    """The best pretrained row of each embedder by the mean mIoU of the curve's probe, of rows with the most seeds.
+
+    Embedders are not compared with each other; one without a row that has been probed has no best.
+    """
+    pretrained = [row for row in benchmark.rows.values() if benchmark.is_pretrained(row)]
+    most = max((row.seeds for row in pretrained), default=0)
+    best: dict[str, tuple[float, Row]] = {}
+    for row in pretrained:
+        found = results.of_row(row, benchmark.curve_probe).values() if row.seeds == most else ()
+        score = statistics.fmean(result['mIoU'] for result in found) if found else -1.0
+        if score > best.get(row.embedder, (-1.0, row))[0]:
+            best[row.embedder] = (score, row)
+    return [row for _, row in best.values()]
 
 
 def classes(benchmark: Benchmark, results: Results) -> str:
-    """IoU of every class, of the best row, its baseline and the rows with labels."""
-    best = best_row(benchmark, results)
-    if best is None:
+    """IoU of every class, of the best rows, each after its baseline, and of the rows with labels."""
+    best = best_rows(benchmark, results)
+    if not best:
         return ''
-    rows = [benchmark.rows[benchmark.baselines[best.embedder]], best]
+    rows = [row for chosen in best for row in (benchmark.rows[benchmark.baselines[chosen.embedder]], chosen)]
     rows += [row for row in benchmark.rows.values() if row.labelled]
-    columns = {row.title: results.of_row(row, benchmark.curve_probe) for row in rows}
-    names = next(iter(columns[best.title].values()))['classes']
+    columns = {row.title: found for row in rows if (found := results.of_row(row, benchmark.curve_probe))}
+    names = next(iter(columns[best[0].title].values()))['classes']
     lines = [[f'IoU, {benchmark.curve_probe}', *columns]]
     for name in names:
         values = [[result['classes'][name]['IoU'] for result in found.values()] for found in columns.values()]

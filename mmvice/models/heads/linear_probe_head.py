@@ -33,8 +33,8 @@ class LinearProbeHead(BaseDecodeHead):
         norm_eps (float): Epsilon of batch norm. Defaults to 1e-5.
         whiten (bool): Learn the map in the coordinates in which the embeddings of the first training batches have
             covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. It takes as
-            many batches as have 1000 pixels for each channel: the first alone, or several of small images and many
-            channels. Defaults to False.
+            many batches as have 1000 pixels for each channel, a rule of thumb: the first alone, or several of small
+            images and many channels. Defaults to False.
         kwargs: As for MMSegmentation's ``BaseDecodeHead``: ``loss_decode``, ``ignore_index``, ``sampler`` and the rest.
     """
 
@@ -95,7 +95,9 @@ class LinearProbeHead(BaseDecodeHead):
         with torch.autocast(classify.device.type, enabled=False):
             if self.whiten and embeddings is not None and not self._known_fitted:
                 self._known_fitted = bool(self.is_fitted)
-                if not self._known_fitted:
+                if self._known_fitted:
+                    self._sums = None
+                else:
                     self._fit_whitening(embeddings)
             if not self.num_filters:
                 weight = self._of_embeddings(classify)
@@ -113,18 +115,27 @@ class LinearProbeHead(BaseDecodeHead):
         """A linear map (n, D) of whitened embeddings as one of embeddings; batch norm or the bias takes the center."""
         return weight @ self.whitening if self.whiten else weight
 
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        """Weights, and while the whitening is being fitted what it goes on with."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._sums is not None:
+            destination[f'{prefix}sums'] = self._sums
+
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Load, if the weights are of the same coordinates.
 
         Raises:
             ValueError: If one is whitened and the other is not: the same weights are another map then.
         """
-        self._known_fitted = False
-        if f'{prefix}conv_seg.weight' in state_dict and (f'{prefix}whitening' in state_dict) != self.whiten:
-            raise ValueError(
-                f'the weights of the probe are of whiten={not self.whiten}, the config has whiten={self.whiten}: set '
-                f'model.decode_head.whiten={not self.whiten}'
-            )
+        if f'{prefix}conv_seg.weight' in state_dict:
+            if (f'{prefix}whitening' in state_dict) != self.whiten:
+                raise ValueError(
+                    f'the weights of the probe are of whiten={not self.whiten}, the config has whiten={self.whiten}: '
+                    f'set model.decode_head.whiten={not self.whiten}'
+                )
+            self._known_fitted = False
+            sums = state_dict.pop(f'{prefix}sums', None)
+            self._sums = None if sums is None else sums.to(self.conv_seg.weight.device)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
