@@ -116,8 +116,7 @@ def test_whitened_probe_equals_the_layers_on_whitened_embeddings(num_filters, tr
     twin = LinearProbeHead(6, num_classes=3, num_filters=num_filters, whiten=True).double()
     twin.load_state_dict(head.state_dict())
     head.train(training), twin.train(training)
-    dense = e.dense() if num_filters else e.dense() - head.center[:, None, None]  # batch norm centers by itself
-    white = F.conv2d(dense, head.whitening[:, :, None, None])
+    white = F.conv2d(e.dense() - head.center[:, None, None], head.whitening[:, :, None, None])
     expected = layers(twin, white) if num_filters else twin.conv_seg(white)
     torch.testing.assert_close(head(e), expected, rtol=1e-5, atol=1e-6)
 
@@ -140,6 +139,25 @@ def test_whitening_learns_in_few_steps_what_lies_in_a_direction_of_little_varian
             optimizer.step()
         accuracy[whiten] = (head.eval().classify(e) == labels).float().mean()
     assert accuracy[True] > 0.9 > 0.7 > accuracy[False], accuracy
+
+
+@pytest.mark.parametrize('spread', [0.1, 0.001])
+def test_whitening_can_do_with_fp32_embeddings_that_lie_close_to_one_vector(spread):
+    """At a constant learning rate, too: running means are of centred embeddings, and do not lag."""
+    torch.manual_seed(0)
+    offsets = torch.randn(2, 16, 24, 24)
+    e = EmbeddingMap(torch.randn(16)[:, None, None] + spread * offsets, (96, 96))
+    labels = (F.interpolate(offsets, (96, 96), mode='bilinear')[:, -1] > 0).long()
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+    head = LinearProbeHead(16, num_classes=2, num_filters=8, whiten=True)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.02)
+    for _ in range(60):
+        loss = head.loss(e, samples, None)['loss_ce']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    accuracy = (head.eval().classify(e) == labels).float().mean()
+    assert accuracy > 0.88, accuracy
 
 
 @pytest.mark.parametrize('whiten', [False, True])

@@ -10,6 +10,7 @@ from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
 _PIXELS_PER_CHANNEL = 1000  # that a covariance is estimated from
+_DOUBLE_CHANNELS = 256  # of which moments are still computed in fp64
 
 
 @MODELS.register_module()
@@ -18,7 +19,9 @@ class LinearProbeHead(BaseDecodeHead):
 
     There is no nonlinearity, so both forms are one linear map of an embedding. With L filters, batch norm's statistics
     of the filter outputs follow exactly from the mean and covariance of the embeddings, so that neither training nor
-    inference ever makes the L-channel map. In distributed training the statistics are those of all processes.
+    inference ever makes the L-channel map. In distributed training the statistics are those of all processes. They come
+    from sums in fp64, or in fp32 for more than 256 channels, where fp64 takes long on most devices: embeddings of so
+    many should not lie within 1e-2 of one vector.
 
     Embeddings lie close together, in few directions, so that gradient descent gets to the best linear map very slowly:
     on CamVid a probe of 500 steps lacked up to 9 points of mIoU, and fewer the more filters it had. With ``whiten`` the
@@ -99,20 +102,21 @@ class LinearProbeHead(BaseDecodeHead):
                     self._sums = None
                 else:
                     self._fit_whitening(embeddings)
-            if not self.num_filters:
-                weight = self._of_embeddings(classify)
-                return weight, self.conv_seg.bias - weight @ self.center if self.whiten else self.conv_seg.bias
-            filters = self._of_embeddings(self.filters.weight.flatten(1))
-            if embeddings is None:
-                mean, variance = self.norm.running_mean, self.norm.running_var
+            if self.num_filters:
+                filters = self._of_embeddings(self.filters.weight.flatten(1))
+                if embeddings is None:
+                    mean, variance = self.norm.running_mean, self.norm.running_var
+                else:
+                    mean, variance = self._batch_statistics(embeddings, filters)
+                scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
+                weight = classify * scale @ filters
+                bias = classify @ (self.norm.bias - scale * mean) + self.conv_seg.bias
             else:
-                mean, variance = self._batch_statistics(embeddings, filters)
-            scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
-            shift = self.norm.bias - scale * mean
-            return classify * scale @ filters, classify @ shift + self.conv_seg.bias
+                weight, bias = self._of_embeddings(classify), self.conv_seg.bias
+            return weight, bias - weight @ self.center if self.whiten else bias
 
     def _of_embeddings(self, weight: Tensor) -> Tensor:
-        """A linear map (n, D) of whitened embeddings as one of embeddings; batch norm or the bias takes the center."""
+        """A linear map (n, D) of whitened embeddings as one of embeddings less the center."""
         return weight @ self.whitening if self.whiten else weight
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
@@ -155,8 +159,11 @@ class LinearProbeHead(BaseDecodeHead):
 
     def _batch_statistics(self, embeddings: EmbeddingMap, filters: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
-        first, second, count = (value.to(filters.dtype) for value in _moments(embeddings))
-        covariance = second - torch.outer(first, first)
+        first, second, count = _moments(embeddings)
+        covariance = (second - torch.outer(first, first)).to(filters.dtype)
+        if self.whiten:  # else running means would have to follow what a changing filter makes of the center
+            first = first - self.center
+        first, count = first.to(filters.dtype), count.to(filters.dtype)
         mean = filters @ first
         variance = ((filters @ covariance) * filters).sum(1).clamp_min(0)
         with torch.no_grad():
@@ -169,6 +176,8 @@ class LinearProbeHead(BaseDecodeHead):
 
 def _moments(embeddings: EmbeddingMap) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (D,), mean outer product (D, D) and number (1,) of the pixels of all processes."""
+    if embeddings.embed_dims <= _DOUBLE_CHANNELS:  # a variance is the small difference of two moments
+        embeddings = EmbeddingMap(embeddings.features.double(), embeddings.size)
     first, second = embeddings.moments()
     count = first.new_full((1,), len(embeddings) * embeddings.size[0] * embeddings.size[1])
     if num_processes() > 1:
