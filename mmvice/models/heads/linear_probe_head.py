@@ -119,12 +119,6 @@ class LinearProbeHead(BaseDecodeHead):
         """A linear map (n, D) of whitened embeddings as one of embeddings less the center."""
         return weight @ self.whitening if self.whiten else weight
 
-    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        """Weights, and while the whitening is being fitted what it goes on with."""
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._sums is not None:
-            destination[f'{prefix}sums'] = self._sums
-
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Load, if the weights are of the same coordinates.
 
@@ -138,8 +132,7 @@ class LinearProbeHead(BaseDecodeHead):
                     f'set model.decode_head.whiten={not self.whiten}'
                 )
             self._known_fitted = False
-            sums = state_dict.pop(f'{prefix}sums', None)
-            self._sums = None if sums is None else sums.to(self.conv_seg.weight.device)
+            self._sums = None  # a whitening that was not fitted to the end is fitted anew
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
