@@ -23,6 +23,18 @@ def layers(head, dense):
     return head.conv_seg(head.norm(head.filters(dense)))
 
 
+def accuracy_after_training(head, e, labels):
+    """Share of pixels that the head has right after 60 steps at a constant learning rate, in eval mode."""
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+    optimizer = torch.optim.AdamW(head.parameters(), lr=0.02)
+    for _ in range(60):
+        loss = head.loss(e, samples, None)['loss_ce']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return (head.eval().classify(e) == labels).float().mean()
+
+
 @pytest.mark.parametrize('training', [True, False])
 def test_filters_with_batch_norm_equal_the_layers(training):
     e = make_map()
@@ -126,18 +138,11 @@ def test_whitening_learns_in_few_steps_what_lies_in_a_direction_of_little_varian
     features = torch.logspace(0, -1.5, 16)[:, None, None] * torch.randn(2, 16, 24, 24)
     e = EmbeddingMap(features, (24, 24))
     labels = (features[:, -1] > 0).long()
-    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
     accuracy = {}
     for whiten in (False, True):
         torch.manual_seed(0)
         head = LinearProbeHead(16, num_classes=2, num_filters=2, whiten=whiten)
-        optimizer = torch.optim.AdamW(head.parameters(), lr=0.02)
-        for _ in range(60):
-            loss = head.loss(e, samples, None)['loss_ce']
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        accuracy[whiten] = (head.eval().classify(e) == labels).float().mean()
+        accuracy[whiten] = accuracy_after_training(head, e, labels)
     assert accuracy[True] > 0.9 > 0.7 > accuracy[False], accuracy
 
 
@@ -148,15 +153,8 @@ def test_whitening_can_do_with_fp32_embeddings_that_lie_close_to_one_vector(spre
     offsets = torch.randn(2, 16, 24, 24)
     e = EmbeddingMap(torch.randn(16)[:, None, None] + spread * offsets, (96, 96))
     labels = (F.interpolate(offsets, (96, 96), mode='bilinear')[:, -1] > 0).long()
-    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
     head = LinearProbeHead(16, num_classes=2, num_filters=8, whiten=True)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=0.02)
-    for _ in range(60):
-        loss = head.loss(e, samples, None)['loss_ce']
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    accuracy = (head.eval().classify(e) == labels).float().mean()
+    accuracy = accuracy_after_training(head, e, labels)
     assert accuracy > 0.88, accuracy
 
 

@@ -160,13 +160,13 @@ def best_rows(benchmark: Benchmark, results: Results) -> list[Row]:
     """
     pretrained = [row for row in benchmark.rows.values() if benchmark.is_pretrained(row)]
     most = max((row.seeds for row in pretrained), default=0)
-    best: dict[str, tuple[float, Row]] = {}
+    scored: dict[str, list[tuple[float, Row]]] = {}
     for row in pretrained:
-        found = results.of_row(row, benchmark.curve_probe).values() if row.seeds == most else ()
-        score = statistics.fmean(result['mIoU'] for result in found) if found else -1.0
-        if score > best.get(row.embedder, (-1.0, row))[0]:
-            best[row.embedder] = (score, row)
-    return [row for _, row in best.values()]
+        found = results.of_row(row, benchmark.curve_probe).values()
+        if found and row.seeds == most:
+            score = statistics.fmean(result['mIoU'] for result in found)
+            scored.setdefault(row.embedder, []).append((score, row))
+    return [max(rows, key=lambda pair: pair[0])[1] for rows in scored.values()]
 
 
 def classes(benchmark: Benchmark, results: Results) -> str:

@@ -37,7 +37,8 @@ class LinearProbeHead(BaseDecodeHead):
         whiten (bool): Learn the map in the coordinates in which the embeddings of the first training batches have
             covariance 1, with 0.1 % of the mean variance added in every direction; for a frozen embedder. It takes as
             many batches as have 1000 pixels for each channel, a rule of thumb: the first alone, or several of small
-            images and many channels. Defaults to False.
+            images and many channels. A training that is resumed before it has seen them fits them anew. Defaults to
+            False.
         kwargs: As for MMSegmentation's ``BaseDecodeHead``: ``loss_decode``, ``ignore_index``, ``sampler`` and the rest.
     """
 
