@@ -41,6 +41,11 @@ def find_images(arguments: Sequence[str]) -> list[str]:
     return list(found)
 
 
+def folders_of(arguments: Sequence[str]) -> list[str]:
+    """The folders among arguments of :func:`find_images`."""
+    return list(filter(os.path.isdir, map(os.path.expanduser, arguments)))
+
+
 def _glob(pattern: str) -> list[str]:
     """What a pattern matches, sorted. ``glob.glob`` would go round in circles of links without end."""
     if '**' not in Path(pattern).parts:
@@ -104,6 +109,9 @@ class ImageReader:
 def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, str] | None = None) -> dict[str, Path]:
     """The label maps of those images that have one, found by their names anywhere under a folder.
 
+    Of several label maps with the name of an image, its own is the one that lies in folders of the same names, the
+    innermost first.
+
     Args:
         images: Paths of images.
         folder: Folder of label maps, searched with its subfolders.
@@ -111,7 +119,7 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
 
     Raises:
         FileNotFoundError: If none of the images has a label map.
-        ValueError: If an image has several, or its name does not end as told.
+        ValueError: If an image has several in such folders, or its name does not end as told.
     """
     of_image, of_label = suffixes or (None, '.png')
     found: dict[str, list[Path]] = {}
@@ -122,7 +130,7 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
         if of_image is not None and not image.endswith(of_image):
             raise ValueError(f'the name of {image} does not end in {of_image}')
         name = (Path(image).stem if of_image is None else Path(image).name.removesuffix(of_image)) + of_label
-        matches = found.get(name, [])
+        matches = _nearest(image, found.get(name, []))
         if len(matches) > 1:
             raise ValueError(f'{image} has several label maps: {", ".join(map(str, matches[:3]))}')
         if matches:
@@ -130,6 +138,15 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
     if not labels:
         raise FileNotFoundError(f'none of the {len(images)} images has a label map under {folder}; the last: {name}')
     return labels
+
+
+def _nearest(image: str, files: Sequence[Path]) -> list[Path]:
+    """Those files whose innermost folders have the most names in common with those of the image."""
+    if len(files) < 2:
+        return list(files)
+    own = Path(os.path.abspath(image)).parent.parts[::-1]
+    common = [len(os.path.commonprefix([own, file.absolute().parent.parts[::-1]])) for file in files]
+    return [file for file, number in zip(files, common) if number == max(common)]
 
 
 def read_labels(

@@ -2,7 +2,7 @@
 
 from .drawing import draw_labels, enlarge_small, fit_within, legend, palette, panel, stack
 from .embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
-from .files import unique_names, write_label_map, write_png
+from .files import write_label_map, write_png
 from .gallery import Legend, gallery_page
 from .views import draw_sample, draw_views
 
@@ -21,7 +21,6 @@ __all__ = [
     'panel',
     'sample_embeddings',
     'stack',
-    'unique_names',
     'write_label_map',
     'write_png',
 ]

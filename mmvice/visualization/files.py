@@ -1,31 +1,11 @@
 """Pictures and label maps as files."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mmvice.utils.files import write_file
-
-
-def unique_names(paths: Sequence[str]) -> dict[str, str]:
-    """A file name without ending for every path, numbered where several have the same one.
-
-    Example:
-        >>> unique_names(['a/x.png', 'b/x.jpg'])
-        {'a/x.png': 'x', 'b/x.jpg': 'x_2'}
-    """
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for path in paths:
-        name, number = Path(path).stem, 1
-        while name in taken:
-            number += 1
-            name = f'{Path(path).stem}_{number}'
-        taken.add(name)
-        names[path] = name
-    return names
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:

@@ -94,3 +94,19 @@ def test_palettes_and_16_bits_are_read_as_ids(tmp_path):
         read = read_labels(tmp_path / name, 3, (2, 2))
         assert read.dtype == np.uint8
         np.testing.assert_array_equal(read, ids)
+
+
+def test_of_equally_named_label_maps_the_one_in_folders_of_the_same_names_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('seq1/0000', 'seq2/0000', 'seq2/deep/0000', 'seq3/deep/0000'):
+        (tmp_path / 'labels' / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'labels' / f'{name}.png').touch()
+    images = [f'images/{name}.jpg' for name in ('seq1/0000', 'seq2/0000', 'seq3/deep/0000')]
+    found = find_labels(images, 'labels')
+    assert [str(path) for path in found.values()] == [
+        'labels/seq1/0000.png',
+        'labels/seq2/0000.png',
+        'labels/seq3/deep/0000.png',
+    ]
+    with pytest.raises(ValueError, match='images/deep/0000.jpg has several label maps: .*seq2/deep.*seq3/deep'):
+        find_labels(['images/deep/0000.jpg'], 'labels')

@@ -20,9 +20,10 @@ from mmengine.model import BaseModel
 
 from mmvice.apis import init_model
 from mmvice.apis.arguments import choose_device, positive
-from mmvice.apis.images import ImageReader, find_images, find_labels, read_labels, resize_of, spread
+from mmvice.apis.images import ImageReader, find_images, find_labels, folders_of, read_labels, resize_of, spread
 from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, embed_within, probe_classes, segment
 from mmvice.utils.files import write_file
+from mmvice.utils.output_names import output_names
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -34,7 +35,6 @@ from mmvice.visualization import (
     panel,
     sample_embeddings,
     stack,
-    unique_names,
     write_png,
 )
 
@@ -231,7 +231,7 @@ def run(args: argparse.Namespace) -> Path:
     items = list(rows(args, images, reader, compared, labels, classes))
     reader.require_some(images)
     titles = ['image', *(['truth'] if args.labels else []), *(title for one in compared for title in one.titles())]
-    names = unique_names(images)
+    names = output_names(images, folders_of(args.images))
     cells = [[fit_within(picture, CELL) for picture in pictures] for _, pictures in items]
     sheet = panel(cells, titles, [names[path] for path, _ in items])
     if classes is not None:

@@ -22,7 +22,7 @@ from mmengine.model import BaseModel
 
 from mmvice.apis import checkpoint_location, existing_file, init_model
 from mmvice.apis.arguments import choose_device, positive
-from mmvice.apis.images import ImageReader, find_images, resize_of, spread
+from mmvice.apis.images import ImageReader, find_images, folders_of, resize_of, spread
 from mmvice.apis.labelling import (
     Labels,
     cluster_labels,
@@ -33,6 +33,7 @@ from mmvice.apis.labelling import (
     segment,
 )
 from mmvice.utils.files import write_file
+from mmvice.utils.output_names import output_names
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -44,7 +45,6 @@ from mmvice.visualization import (
     panel,
     sample_embeddings,
     stack,
-    unique_names,
     write_label_map,
     write_png,
 )
@@ -230,7 +230,7 @@ def run(args: argparse.Namespace) -> Path:
     clusters, of_clusters = choose_clusters(model, args, sample)
     kinds = [of_clusters, *filter(None, [probe_classes(model)])]
     pictures = look(model, reader.read(images, 'pictures'), pca, clusters, kinds, size)
-    items, blocks = write_panels(output, pictures, unique_names(images), kinds, args.save_raw)
+    items, blocks = write_panels(output, pictures, output_names(images, folders_of(args.images)), kinds, args.save_raw)
     reader.require_some(images)
     write_png(output / 'index.png', contact_sheet(blocks))
     page = gallery_page(
