@@ -29,8 +29,9 @@ def embed_within(model: BaseModel, image: np.ndarray, size: int) -> EmbeddingMap
 
 
 def concepts_of(model: BaseModel) -> Tensor | None:
-    """The learned concepts (K, D) of a ViCE model; None for a probe."""
-    return getattr(getattr(model, 'head', None), 'concepts', None)
+    """The learned concepts (K, D) of a ViCE model, unit vectors; None for a probe."""
+    head = getattr(model, 'head', None)
+    return None if head is None else head.unit_concepts()
 
 
 def clusters_of(model: BaseModel, sample: Tensor, number: int | None = None, seed: int = 0) -> EmbeddingClusters:

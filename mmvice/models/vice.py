@@ -126,11 +126,10 @@ class ViCE(EmbedderMixin, BaseModel):
             list: B samples; ``pred_sem_seg.data`` is int64 (1, h, w) in 0..K-1, at the sample's ``ori_shape`` if it has
             one, else at the size of the input.
         """
-        self.head.normalize_concepts()
-        embeddings = self.embed(inputs)
+        embeddings, unit_concepts = self.embed(inputs), self.head.unit_concepts()
         data_samples = [SegDataSample() for _ in range(len(embeddings))] if data_samples is None else data_samples
         for b, sample in enumerate(data_samples):
             size = sample.metainfo.get('ori_shape', embeddings.size)[:2]
-            concepts = EmbeddingMap(embeddings.features[b : b + 1], size).argmax(self.head.concepts)
+            concepts = EmbeddingMap(embeddings.features[b : b + 1], size).argmax(unit_concepts)
             sample.set_data(dict(pred_sem_seg=PixelData(data=concepts)))
         return data_samples

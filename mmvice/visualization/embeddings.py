@@ -97,7 +97,7 @@ class EmbeddingClusters:
     """Clusters of embeddings over a set of images: a segmentation without any label (Fig. 9, centre).
 
     A pixel belongs to the centroid nearest in L2, which is, for unit embeddings z, the one with the largest
-    ``z.c - |c|^2 / 2``. Learned concepts are centroids on the unit sphere: ``EmbeddingClusters(head.concepts)``.
+    ``z.c - |c|^2 / 2``. Learned concepts are centroids on the unit sphere: ``EmbeddingClusters(head.unit_concepts())``.
 
     Args:
         centroids (Tensor): (K, D).

@@ -10,6 +10,8 @@ import torch
 from mmengine.config import Config
 
 from mmvice.apis import embed_image, init_model
+from mmvice.apis.labelling import concepts_of
+from mmvice.visualization import EmbeddingClusters
 
 BACKBONE = dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN'), norm_eval=False)
 EMBEDDER = dict(backbone=BACKBONE, decoder=dict(type='LightFPN', in_channels=[8, 16, 32, 64], embed_dims=8))
@@ -130,3 +132,19 @@ def test_a_queue_of_another_length_does_not_matter(tmp_path):
     torch.save(dict(state_dict=state), tmp_path / 'less.pth')
     with pytest.raises(ValueError, match='missing: head.concepts'):
         init_model(config(VICE), tmp_path / 'less.pth')
+
+
+@pytest.mark.parametrize('shrink', [[0.9, 0.99, 0.5, 0.7, 0.999, 0.2], [1.0, 30.0, 1.0, 1e-4, 1.0, 1.0]])
+def test_averaged_concepts_mean_the_same_to_a_model_and_to_pictures(checkpoint, tmp_path, image, shrink):
+    """Weights averaged over steps, as EMAHook saves them, have concepts shorter than 1."""
+    saved = torch.load(checkpoint)
+    saved['state_dict']['head.concepts'] *= torch.tensor(shrink)[:, None]
+    torch.save(saved, tmp_path / 'ema.pth')
+    cuts = []
+    for file in (checkpoint, tmp_path / 'ema.pth'):
+        model = init_model(config(VICE), file)
+        embeddings = embed_image(model, image)
+        cuts.append(EmbeddingClusters(concepts_of(model)).assign(embeddings))
+        cuts.append(embeddings.argmax(model.head.concepts).numpy())
+    assert len(np.unique(cuts[0])) > 1
+    assert all(np.mean(cut == cuts[0]) > 0.999 for cut in cuts[1:])

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.model import ExponentialMovingAverage
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
 from mmvice.models import DenseSwAVHead
@@ -140,6 +141,41 @@ def test_state_dict_carries_everything_a_continued_run_needs():
     losses = [h.loss(*make_batch(5), NUM_REGIONS, NUM_VIEWS)['loss'] for h in (head, other)]
     assert torch.equal(*losses)
     assert torch.equal(head.queue, other.queue) and torch.equal(head.progress, other.progress)
+
+
+@pytest.mark.parametrize('lengths', [[0.9, 0.5, 0.1, 0.99, 0.7], [1e-3, 30, 1e30, 1e-20, 1], [1.001] * 5])
+def test_concepts_of_a_checkpoint_may_have_any_length(lengths):
+    head, other = (DenseSwAVHead(6, 5) for _ in range(2))
+    state = head.state_dict()
+    unit = state['concepts'].clone()
+    other.load_state_dict(state | dict(concepts=unit * torch.tensor(lengths)[:, None]))
+    torch.testing.assert_close(other.concepts, unit)
+    losses = [h.eval().loss(*make_batch(), NUM_REGIONS, NUM_VIEWS)['loss'] for h in (head, other)]
+    torch.testing.assert_close(*losses)
+
+
+def test_unit_concepts_of_a_checkpoint_are_taken_bit_for_bit():
+    head = DenseSwAVHead(64, 500)
+    state = head.state_dict()
+    head.load_state_dict(state)
+    head.loss(EmbeddingMap(torch.ones(2, 64, 1, 1), (1, 1)), torch.zeros(2, 1, 1, dtype=torch.int32), [1], 2)
+    assert torch.equal(head.concepts, state['concepts'])
+
+
+def test_averaged_concepts_keep_their_lengths_when_they_are_saved_and_resumed():
+    """The averages of MMEngine's EMAHook: with rows of length 1, the next step would average other numbers."""
+    head = DenseSwAVHead(6, 5)
+    average = ExponentialMovingAverage(head, momentum=0.5)
+    for seed in range(3):
+        with torch.no_grad():
+            head.concepts.copy_(F.normalize(torch.randn(5, 6, generator=torch.Generator().manual_seed(seed)), dim=1))
+        average.update_parameters(head)
+    before = average.module.concepts.clone()
+    state = average.state_dict()
+    resumed = ExponentialMovingAverage(head, momentum=0.5)
+    resumed.load_state_dict(state)
+    assert before.norm(dim=1).max() < 0.99
+    assert torch.equal(average.module.concepts, before) and torch.equal(resumed.module.concepts, before)
 
 
 def test_a_batch_without_any_region_gives_a_zero_loss_with_a_graph():

@@ -100,6 +100,19 @@ def test_tensor_gives_the_map_and_predict_the_nearest_concept():
     assert agreement.float().mean() > 0.999
 
 
+def test_a_pixel_belongs_to_the_concept_of_the_nearest_direction():
+    """While EMAHook has its averages in the model, say; rows of other lengths than 1 win no more for being longer."""
+    model = build().eval()
+    images = torch.randn(2, 3, 33, 47)
+    expected = [sample.pred_sem_seg.data for sample in model(images, mode='predict')]
+    lengths = torch.tensor([0.2, 3, 1, 0.5])
+    with torch.no_grad():
+        model.head.concepts.mul_(lengths[:, None])
+    longer = model.head.concepts.clone()
+    assert torch.equal(torch.stack(expected), torch.stack([s.pred_sem_seg.data for s in model.predict(images)]))
+    assert torch.equal(model.head.concepts, longer)
+
+
 def test_predictions_have_the_original_size():
     model = build().eval()
     sample = SegDataSample(metainfo=dict(ori_shape=(66, 94)))

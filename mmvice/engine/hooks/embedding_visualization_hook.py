@@ -100,7 +100,7 @@ class EmbeddingVisualizationHook(Hook):
         with undisturbed(model):
             maps = [self._embed(model, image) for image in self.images]
             pca = EmbeddingPCA.fit(sample_embeddings(maps, max(_PIXELS // len(maps), 1)))
-            concepts = EmbeddingClusters(model.head.concepts)
+            concepts = EmbeddingClusters(model.head.unit_concepts())
             colors = palette(len(concepts))
             rows = []
             for image, embeddings in zip(self.images, maps):

@@ -108,7 +108,7 @@ class DenseSwAVHead(BaseModule):
         self.monitor = CollapseMonitor(num_concepts, monitor_interval, freeze_concepts_iters + monitor_patience)
         self._off_sphere = True
         # MMEngine's checkpoints, too, call these hooks: what is saved has unit rows
-        self._register_state_dict_hook(lambda head, *_: head.normalize_concepts())
+        self._register_state_dict_hook(lambda head, *_: head._is_learning() and head.normalize_concepts())
 
     def extra_repr(self) -> str:
         """The numbers that identify the head in a printed model."""
@@ -191,6 +191,15 @@ class DenseSwAVHead(BaseModule):
         return sinkhorn_knopp(scores, self.epsilon, self.sinkhorn_iters)[: len(means)]
 
     @torch.no_grad()
+    def unit_concepts(self) -> Tensor:
+        """The concepts (K, D) at unit length, whatever the length of the parameter's rows is; the parameter stays.
+
+        Its rows are not unit vectors between an optimizer step and the next loss, and while MMEngine's ``EMAHook`` has
+        put its averages in their place.
+        """
+        return unit_vectors(self.concepts)
+
+    @torch.no_grad()
     def normalize_concepts(self) -> None:
         """Put the concepts back on the unit sphere, which optimizer steps leave.
 
@@ -222,6 +231,13 @@ class DenseSwAVHead(BaseModule):
         super()._load_from_state_dict(*args, **kwargs)
         self._steps, self._queue_next, self._queue_filled = self.progress.tolist()
         self._off_sphere = False
+        if self._is_learning() and not _have_unit_length(self.concepts):
+            with torch.no_grad():
+                self.concepts.copy_(self.unit_concepts())
+
+    def _is_learning(self) -> bool:
+        """False for the copy in which MMEngine's ``EMAHook`` sums up averages: its rows must keep their lengths."""
+        return self.concepts.requires_grad
 
     @torch.no_grad()
     def _diagnostic_sums(
@@ -249,6 +265,11 @@ class DenseSwAVHead(BaseModule):
             assignment_entropy=sums['entropy'] / regions,
             embedding_spread=1 - (sums['means'] / regions).norm(),
         )
+
+
+def _have_unit_length(vectors: Tensor) -> bool:
+    """Whether rows have unit length to within rounding; such rows of a checkpoint are taken bit for bit."""
+    return bool(((vectors.double().norm(dim=1) - 1).abs() < 1e-5).all())
 
 
 def _view_major(num_regions: Sequence[int], num_views: int) -> Tensor:
