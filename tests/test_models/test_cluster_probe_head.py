@@ -32,6 +32,22 @@ def test_planted_clusters_are_recovered():
     assert np.mean([names[c] == w for c, w in zip(nearest, which)]) == 1
 
 
+@pytest.mark.parametrize('redo, iters', [(1, 1), (1, 30), (8, 2), (8, 30)])
+def test_the_error_is_that_of_the_centroids(redo, iters):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(500, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    head = ClusterProbeHead(8, num_classes=3, num_clusters=12, kmeans_redo=redo, kmeans_iters=iters)
+    error = head.fit_centroids(vectors, seed=3)
+    literal = torch.cdist(torch.from_numpy(vectors), head.centroids).min(1).values.square().mean()
+    assert error == pytest.approx(float(literal), rel=1e-5)
+
+
+def test_as_many_embeddings_as_clusters_leave_no_error():
+    head = ClusterProbeHead(8, num_classes=3, num_clusters=4)
+    assert head.fit_centroids(planted(n=4)[0]) == pytest.approx(0, abs=1e-6)
+
+
 def test_assign_is_the_nearest_centroid_in_l2():
     head, _, _ = fitted_head()
     head.centroids *= torch.tensor([0.3, 0.9, 0.6, 1.0])[:, None]  # lengths that matter

@@ -89,7 +89,7 @@ class ClusterProbeHead(BaseModule):
             seed: Seed of k-means.
 
         Returns:
-            float: Mean squared distance of an embedding to its centroid.
+            float: Mean squared distance of an embedding to its nearest centroid, of the centroids that are kept.
 
         Raises:
             ValueError: If there are fewer embeddings than clusters, or one is not finite.
@@ -114,9 +114,11 @@ class ClusterProbeHead(BaseModule):
             min_points_per_centroid=1,
             max_points_per_centroid=len(embeddings),
         )
-        kmeans.train(np.ascontiguousarray(embeddings, dtype=np.float32))
+        vectors = np.ascontiguousarray(embeddings, dtype=np.float32)
+        kmeans.train(vectors)
         self.centroids.copy_(torch.from_numpy(kmeans.centroids))
-        return float(kmeans.obj[-1]) / len(embeddings)
+        distances, _ = kmeans.assign(vectors)  # FAISS's own objective is of the last run, before its last update
+        return float(distances.mean(dtype=np.float64))
 
     @torch.no_grad()
     def assign(self, embeddings: EmbeddingMap) -> Tensor:
