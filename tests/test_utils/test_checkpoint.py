@@ -4,6 +4,7 @@ import errno
 import pickle
 import re
 import zipfile
+from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
@@ -168,3 +169,39 @@ def test_missing_and_broken_files_are_named(tmp_path, checkpoint):
         (tmp_path / 'broken.pth').write_bytes(content)
         with pytest.raises(pickle.UnpicklingError, match=r'broken\.pth cannot be read as a checkpoint'):
             load_checkpoint_file(tmp_path / 'broken.pth')
+
+
+@pytest.fixture
+def nothing_allowed():
+    """torch's safe loader as a new process has it."""
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    yield
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(allowed)
+
+
+def test_what_the_docs_say_of_torch_load(checkpoint, tmp_path, monkeypatch, nothing_allowed):
+    """Their lines read a checkpoint that torch's loader refuses as it is, and still refuse one that would run code."""
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    monkeypatch.chdir(tmp_path)
+    page = Path(__file__).parents[2] / 'docs' / 'weights.md'
+    [lines] = [
+        block for block in re.findall(r'```python\n(.+?)```', page.read_text(), re.DOTALL) if 'torch.load' in block
+    ]
+    file = tmp_path / re.search(r"torch\.load\('(.+?)'", lines)[1]
+    file.parent.mkdir(parents=True)
+    torch.save(checkpoint, file)
+    with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer'):
+        torch.load(file, weights_only=True)
+    names = {}
+    exec(lines, names)
+    assert_as_saved(names['checkpoint'])
+    assert names['weights'].keys() == checkpoint['state_dict'].keys()
+    assert_as_saved(load_checkpoint(torch.nn.Module(), str(file), strict=False))
+    for evil in (Reached(), Payload(tmp_path / 'run')):
+        torch.save(dict(state_dict={}, evil=evil), file)
+        with pytest.raises(pickle.UnpicklingError):
+            exec(lines, {})
+    assert not (tmp_path / 'run').exists()
