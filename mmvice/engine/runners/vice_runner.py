@@ -1,9 +1,12 @@
 """MMEngine's Runner, whose checkpoints know of all processes."""
 
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
+from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.engine.hooks import FittingStateHook, RegionQueueHook
 from mmvice.registry import RUNNERS
+from mmvice.utils.file_limit import raise_file_limit
 
 
 @RUNNERS.register_module()
@@ -16,6 +19,22 @@ class ViCERunner(Runner):
     ``before_save_in_all_processes(runner)`` is called in all processes before that, whatever asked for the checkpoint.
     ``save_checkpoint`` must therefore be called in every process, as MMEngine's own hooks do.
     """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Set the environment up as MMEngine does, and let this process and its workers open all files they may.
+
+        MMEngine raises the limit to 4096, or to ``resource_limit`` of ``env_cfg``.
+        """
+        super().setup_env(env_cfg)
+        raise_file_limit()
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
+        """Build a data loader as MMEngine does; its workers hand batches over in one block of memory each."""
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if not isinstance(loader.collate_fn, PackedCollate):
+            loader.collate_fn = PackedCollate(loader.collate_fn)
+        return loader
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the hooks of the config, and those that every run has."""

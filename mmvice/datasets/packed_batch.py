@@ -1,0 +1,111 @@
+"""How a worker hands a batch over: in one block of shared memory, whatever the batch is made of."""
+
+import io
+import pickle
+from collections.abc import Callable, Sequence
+from math import prod
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import get_worker_info
+
+_ALIGNMENT = 64  # bytes: a cache line, and more than any type of numbers needs
+
+
+class PackedCollate:
+    """A collate function with whose batches workers take one open file each, and not one for every tensor.
+
+    PyTorch hands every tensor over in a file of its own. A batch of 128 samples with three tensors each, of which
+    every worker has two on the way, would need more files than a process may open by default (1024).
+
+    The tensors that arrive have the values, types and shapes of those that were sent. Those of one batch share one
+    block of memory, which lives as long as any of them. Without workers, nothing is packed.
+
+    The block is allocated while the batch is made: where there is no room for it, the worker's error ends the run.
+
+    Args:
+        collate: Makes a batch from a list of samples.
+    """
+
+    def __init__(self, collate: Callable[[Sequence], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: Sequence) -> Any:
+        batch = self.collate(samples)
+        return batch if get_worker_info() is None else PackedBatch(batch)
+
+
+class PackedBatch:
+    """A batch on its way to another process, where unpickling gives the batch itself.
+
+    Args:
+        batch: Anything that can be pickled. Its contiguous tensors on the CPU are packed.
+    """
+
+    def __init__(self, batch: Any) -> None:
+        content = io.BytesIO()
+        pickler = _Pickler(content)
+        pickler.dump(batch)
+        self._content = content.getvalue()
+        self._places, size = [], 0
+        for tensor in pickler.tensors:
+            self._places.append(_Place(size, tensor.dtype, tensor.shape))
+            size += -(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT
+        self._block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(max(size, 1)))
+        for tensor, place in zip(pickler.tensors, self._places):
+            place.within(self._block).copy_(tensor)
+
+    def __reduce__(self) -> tuple:
+        return _unpack, (self._content, self._places, self._block)
+
+
+class _Place(NamedTuple):
+    """Where a tensor is in the block."""
+
+    start: int
+    dtype: torch.dtype
+    shape: torch.Size
+
+    def within(self, block: Tensor) -> Tensor:
+        size = prod(self.shape) * self.dtype.itemsize
+        return block[self.start : self.start + size].view(self.dtype).view(self.shape)
+
+
+class _Pickler(ForkingPickler):
+    """Leaves tensors out of what it writes and collects them; each counts once, however often it occurs."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.tensors: list[Tensor] = []
+        self._numbers: dict[int, int] = {}
+
+    def persistent_id(self, value: Any) -> int | None:
+        """The number of a tensor that is packed; None for everything else."""
+        if type(value) is not Tensor or value.requires_grad or not _is_plain(value):
+            return None
+        if id(value) not in self._numbers:
+            self._numbers[id(value)] = len(self.tensors)
+            self.tensors.append(value)
+        return self._numbers[id(value)]
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts the tensors back in."""
+
+    def __init__(self, content: bytes, tensors: list[Tensor]) -> None:
+        super().__init__(io.BytesIO(content))
+        self._tensors = tensors
+
+    def persistent_load(self, number: int) -> Tensor:
+        """The tensor with a number."""
+        return self._tensors[number]
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and tensor.device.type == 'cpu' and tensor.is_contiguous()
+
+
+def _unpack(content: bytes, places: list[_Place], block: Tensor) -> Any:
+    return _Unpickler(content, [place.within(block) for place in places]).load()
