@@ -121,7 +121,7 @@ def shrink(cfg, data, work_dir):
         loader = cfg.get(f'{split}_dataloader')
         if loader is None:
             continue
-        loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
+        loader.update(num_workers=0, pin_memory=False)
         loader.batch_size = min(loader.batch_size, 2)
         dataset = loader.dataset
         if dataset.type == 'SyntheticScenesDataset':

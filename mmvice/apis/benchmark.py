@@ -16,11 +16,11 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmvice.engine import ViCERunner
 from mmvice.models import ClusterProbeHead, DenseSwAVHead, LinearProbeHead, ProbeSegmentor, ViCE
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.checkpoint import differing_weights
@@ -378,9 +378,9 @@ def _test_loader(cfg: Config) -> DataLoader:
     if cfg.get('test_dataloader') is None:
         raise ValueError(f'{cfg.filename} has no test_dataloader')
     loader = cfg.test_dataloader.copy()
-    loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    loader.update(batch_size=1, num_workers=0)
     init_default_scope(cfg.get('default_scope', 'mmvice'))
-    return Runner.build_dataloader(loader, seed=0)
+    return ViCERunner.build_dataloader(loader, seed=0)
 
 
 def endless(loader: DataLoader) -> Iterator[dict]:

@@ -42,12 +42,13 @@ def explain(error: BaseException) -> str | None:
     """What an error says to the user; None if it is not meant for the user.
 
     Meant for the user is what mmvice or a tool raises on purpose, by a ``raise`` of its own, in a worker of a data
-    loader too; what MMEngine raises as it reads a config; and a type or an argument there that does not exist. The
-    first such error counts, from the last one raised back through those that led to it.
+    loader too; what MMEngine raises as it reads a config; a type or an argument there that does not exist; and that a
+    worker of a data loader is lost. The first such error counts, from the last one raised back through those that led
+    to it.
     """
     cause: BaseException | None = error
     while cause is not None:
-        message = _own_message(cause) or _building_message(cause) or _worker_message(str(cause))
+        message = _own_message(cause) or _building_message(cause) or _worker_message(str(cause)) or _lost(str(cause))
         if message is not None:
             return message
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
@@ -88,6 +89,28 @@ def _worker_message(text: str) -> str | None:
         return None
     last = re.search(r'^[\w.]+: ((?:.|\n)+)', text[places[-1].end() :], re.MULTILINE)
     return last[1].strip() if last else None
+
+
+def _lost(text: str) -> str | None:
+    """Of torch, about workers of a data loader that were killed, have ended, or give no batch in the longest wait."""
+    timed_out = re.match(r'DataLoader timed out after ([\d.]+) seconds', text)
+    if timed_out:
+        return (
+            f'the workers of a data loader gave no batch for {timed_out[1]} seconds: is the disk of the images there? '
+            'Where loading does take so long, raise timeout of the loader, in seconds'
+        )
+    killed = re.match(r'DataLoader worker \(pid.*?\) is killed by signal: ([\w ]+)', text)
+    if killed:
+        return (
+            f'a worker of a data loader was killed by a signal ({killed[1]}), as happens where memory runs out: lower '
+            'num_workers, prefetch_factor or batch_size of the loader'
+        )
+    if re.match(r'DataLoader worker \(pid.*?\) exited unexpectedly', text):
+        return (
+            'a worker of a data loader ended unexpectedly; what it wrote above says why, or with num_workers=0 of the '
+            'loader the error itself does'
+        )
+    return None
 
 
 def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:

@@ -8,6 +8,7 @@ from .cityscapes import Cityscapes27Dataset, CityscapesDataset
 from .coco_stuff27 import COCOStuff27Dataset
 from .labeled_images import LabeledImageDataset
 from .samplers import SeededInfiniteSampler
+from .seeded_items import SeededItems
 from .seeded_sampling import SeededIndex, SeededItemMixin
 from .synthetic_scenes import SyntheticScenesDataset
 from .unlabeled_images import UnlabeledImageDataset
@@ -21,6 +22,7 @@ __all__ = [
     'SeededIndex',
     'SeededInfiniteSampler',
     'SeededItemMixin',
+    'SeededItems',
     'SyntheticScenesDataset',
     'UnlabeledImageDataset',
 ]

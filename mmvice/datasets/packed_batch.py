@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from .worker_batches import SharedMemory
+
 _ALIGNMENT = 64  # bytes: a cache line, and more than any type of numbers needs
 
 
@@ -27,14 +29,18 @@ class PackedCollate:
 
     Args:
         collate: Makes a batch from a list of samples.
+        memory: Where the blocks lie.
     """
 
-    def __init__(self, collate: Callable[[Sequence], Any]) -> None:
+    def __init__(self, collate: Callable[[Sequence], Any], memory: SharedMemory) -> None:
         self.collate = collate
+        self.memory = memory
 
     def __call__(self, samples: Sequence) -> Any:
-        batch = self.collate(samples)
-        return batch if get_worker_info() is None else PackedBatch(batch)
+        if get_worker_info() is None:
+            return self.collate(samples)
+        with self.memory.told():
+            return PackedBatch(self.collate(samples), self.memory.allocate)
 
 
 class PackedBatch:
@@ -42,9 +48,10 @@ class PackedBatch:
 
     Args:
         batch: Anything that can be pickled. Its contiguous tensors on the CPU are packed.
+        allocate: Gives a block of so many bytes, as :meth:`SharedMemory.allocate`.
     """
 
-    def __init__(self, batch: Any) -> None:
+    def __init__(self, batch: Any, allocate: Callable[[int], Tensor]) -> None:
         content = io.BytesIO()
         pickler = _Pickler(content)
         pickler.dump(batch)
@@ -53,7 +60,7 @@ class PackedBatch:
         for tensor in pickler.tensors:
             self._places.append(_Place(size, tensor.dtype, tensor.shape))
             size += -(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT
-        self._block = torch.empty(0, dtype=torch.uint8).set_(torch.UntypedStorage._new_shared(max(size, 1)))
+        self._block = allocate(size)
         for tensor, place in zip(pickler.tensors, self._places):
             place.within(self._block).copy_(tensor)
 

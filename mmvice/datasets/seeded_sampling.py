@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 
 class SeededIndex(int):
@@ -36,23 +37,25 @@ class SeededIndex(int):
 
 @contextmanager
 def seeded_generators(*entropy: int) -> Iterator[None]:
-    """Seed NumPy's global generator and Python's from ``entropy``, and give both back as they were afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    words = np.random.SeedSequence(entropy).generate_state(8)
+    """Seed the global generators of NumPy, Python and PyTorch (CPU) from ``entropy``; afterwards they are as before."""
+    numpy_state, python_state, torch_state = np.random.get_state(), random.getstate(), torch.get_rng_state()
+    words = np.random.SeedSequence(entropy).generate_state(10)
     np.random.seed(words[:4])
-    random.seed(words[4:].tobytes())
+    random.seed(words[4:8].tobytes())
+    torch.default_generator.manual_seed(int(words[8:].view(np.uint64)[0]))
     try:
         yield
     finally:
         np.random.set_state(numpy_state)
         random.setstate(python_state)
+        torch.set_rng_state(torch_state)
 
 
 class SeededItemMixin:
     """Dataset items that are functions of (seed of the run, epoch, index), whatever the number of workers.
 
     Goes before :class:`mmengine.dataset.BaseDataset` (or a child) in the list of bases. Given a
-    :class:`SeededIndex`, the pipeline runs with both global generators seeded from it; given a plain int, it runs
+    :class:`SeededIndex`, the pipeline runs with the global generators seeded from it; given a plain int, it runs
     on the generators as they are. As in MMEngine, a pipeline that returns None has another random sample drawn,
     at most ``max_refetch`` times, and in test mode is an error at once.
     """

@@ -31,7 +31,7 @@ class TimedTraining:
 
     def __init__(self, job: Job, device: torch.device, steps: int) -> None:
         cfg = job.load_config()
-        cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+        cfg.train_dataloader.update(num_workers=0)
         self.device = device
         self.model, self.optim_wrapper, loader = build_training(cfg, device, steps, job.amp)
         if isinstance(self.model, ViCE):

@@ -1,9 +1,13 @@
-"""MMEngine's Runner, whose checkpoints know of all processes."""
+"""MMEngine's Runner, whose checkpoints know of all processes and whose data loaders never wait without end."""
+
+from typing import Any
 
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmvice.datasets.packed_batch import PackedCollate
+from mmvice.datasets.seeded_items import with_seeded_items
+from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.engine.hooks import FittingStateHook, RegionQueueHook
 from mmvice.registry import RUNNERS
 from mmvice.utils.file_limit import raise_file_limit
@@ -28,14 +32,6 @@ class ViCERunner(Runner):
         super().setup_env(env_cfg)
         raise_file_limit()
 
-    @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, *args, **kwargs) -> DataLoader:
-        """Build a data loader as MMEngine does; its workers hand batches over in one block of memory each."""
-        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
-        if not isinstance(loader.collate_fn, PackedCollate):
-            loader.collate_fn = PackedCollate(loader.collate_fn)
-        return loader
-
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the hooks of the config, and those that every run has."""
         super().register_hooks(*args, **kwargs)
@@ -46,3 +42,24 @@ class ViCERunner(Runner):
         """Save a checkpoint; takes the arguments of MMEngine's method."""
         self.call_hook('before_save_in_all_processes')
         super().save_checkpoint(*args, **kwargs)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict[str, Any], seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """Build a data loader, whose workers hand over each batch in one block of memory, or end the run.
+
+        Settings that only workers have are left out where there is none. Every sample follows from (seed, epoch,
+        index) behind any wrapper of data sets, see :func:`with_seeded_items`.
+
+        Args:
+            dataloader: As of MMEngine's method, whose other arguments are the same too.
+            seed: Seed of the sampler and the workers.
+            diff_rank_seed: Whether the processes have seeds of their own.
+        """
+        if not isinstance(dataloader, DataLoader):
+            dataloader = with_seeded_items(with_fitting_workers(dataloader))
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        if not isinstance(loader.collate_fn, PackedCollate):
+            loader.collate_fn = PackedCollate(loader.collate_fn, SharedMemory(loader))
+        return loader

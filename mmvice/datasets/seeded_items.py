@@ -1,0 +1,60 @@
+"""Reproducibility by sample behind wrappers of data sets, and for data sets of other projects."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.registry import Registry
+
+from mmvice.registry import DATA_SAMPLERS, DATASETS
+
+from .samplers import SeededInfiniteSampler
+from .seeded_sampling import SeededIndex, SeededItemMixin, seeded_generators
+
+
+@DATASETS.register_module()
+class SeededItems:
+    """Gives the items of any data set what :class:`SeededItemMixin` gives to those of mmvice.
+
+    MMEngine's, MMSegmentation's and MMPretrain's wrappers compute another index, and lose the seed that a
+    :class:`SeededIndex` carries; the data sets of these projects do not look at it. All else is that of the data set.
+
+    Args:
+        dataset: Config of the data set.
+    """
+
+    def __init__(self, dataset: Mapping[str, Any]) -> None:
+        self.dataset = DATASETS.build(dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # not there yet, as where a copy is made
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, idx: int) -> Any:
+        if not isinstance(idx, SeededIndex):
+            return self.dataset[idx]
+        with seeded_generators(*idx.seed, int(idx)):
+            return self.dataset[int(idx)]
+
+
+def with_seeded_items(loader: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a data loader, with :class:`SeededItems` where its sampler gives seeds and its data set drops them.
+
+    Every sample of :class:`SeededInfiniteSampler` then follows from (seed, epoch, index), whatever the data set.
+    """
+    dataset = _class_of(loader.get('dataset'), DATASETS)
+    sampler = _class_of(loader.get('sampler'), DATA_SAMPLERS)
+    seeds = sampler is not None and issubclass(sampler, SeededInfiniteSampler)
+    if dataset is None or issubclass(dataset, (SeededItemMixin, SeededItems)) or not seeds:
+        return dict(loader)
+    return {**loader, 'dataset': dict(type=SeededItems, dataset=loader['dataset'])}
+
+
+def _class_of(config: Any, registry: Registry) -> type | None:
+    """The class that a config is of; None where it names none, which whoever builds it says."""
+    kind = config.get('type') if isinstance(config, Mapping) else None
+    kind = registry.get(kind) if isinstance(kind, str) else kind
+    return kind if isinstance(kind, type) else None
