@@ -56,7 +56,7 @@ def slic(
     height, width = lab.shape[:2]
     rows, cols = (max(1, int(size / region_size + 0.5)) for size in (height, width))
     row_step = min(max(region_size // 5, 1), 3)
-    planes = np.ascontiguousarray(lab.transpose(2, 0, 1), dtype=np.float32)
+    planes = np.stack(cv2.split(lab))
     return contiguous(_slic(planes, rows, cols, region_size, (ruler / region_size) ** 2, num_iters, row_step))
 
 
@@ -163,7 +163,7 @@ def _opencv_slic(lab: np.ndarray, region_size: int, ruler: float, num_iters: int
 
 @jit
 def _slic(planes, rows, cols, reach, xy_weight, num_iters, row_step):
-    """K-means from a grid of ``rows`` x ``cols`` seeds; ``planes`` float32 (3, H, W); int32 (H, W), ids may be missing.
+    """K-means from a grid of ``rows`` x ``cols`` seeds; ``planes`` uint8 (3, H, W); int32 (H, W), ids may be missing.
 
     Seeds are float32 (rows, cols, 5): L, a, b, x, y.
     """
@@ -186,54 +186,79 @@ def _slic(planes, rows, cols, reach, xy_weight, num_iters, row_step):
 def _assign(planes, seeds, reach, xy_weight, first_row, row_step, ids):
     """Write the id of the nearest of the 3x3 seeds around each pixel's grid cell, for every ``row_step``-th row.
 
-    All pixels of a row of cells have the same three rows of seeds. For each of the 3x3, the seeds are laid out pixel
-    by pixel along the row once, after which a row of the image is a plain loop over arrays that the compiler turns
-    into vector instructions.
+    All pixels of a row of cells have the same three rows of seeds. Each of the 3x3 is laid out pixel by pixel along
+    the row once. Then a row of the image is one plain loop, which the compiler turns into vector instructions. Outside
+    the grid, the seeds of the edge are repeated: of equal distances the first counts, so they change nothing.
     """
     rows, cols, _ = seeds.shape
     _, height, width = planes.shape
     reach, xy_weight = np.float32(reach), np.float32(xy_weight)
-    cell = np.empty(width, np.int32)
-    for c in range(cols):
-        cell[c * width // cols : (c + 1) * width // cols] = c
-    shape = (9, width)
-    seed_l, seed_a, seed_b = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.float32)
-    along, seed_y, seed_id = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, np.int32)
-    best, partial, choice = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.int32)
+    table = np.empty(9 * 5 * width, np.float32)
+    seed_id, nearest = np.empty((9, width), np.int32), np.empty(width, np.int32)
     for r in range(rows):
         top, bottom = r * height // rows, (r + 1) * height // rows
-        candidates = 0
-        for rr in range(max(r - 1, 0), min(r + 2, rows)):
-            for dc in range(-1, 2):
-                for x in range(width):
-                    cc = min(max(cell[x] + dc, 0), cols - 1)
-                    seed_l[candidates, x] = seeds[rr, cc, 0]
-                    seed_a[candidates, x] = seeds[rr, cc, 1]
-                    seed_b[candidates, x] = seeds[rr, cc, 2]
-                    dx = np.float32(x) - seeds[rr, cc, 3]
-                    along[candidates, x] = xy_weight * dx * dx + (FAR if abs(dx) > reach else np.float32(0))
-                    seed_y[candidates, x] = seeds[rr, cc, 4]
-                    seed_id[candidates, x] = rr * cols + cc
-                candidates += 1
+        for k in range(9):
+            rr = min(max(r + k // 3 - 1, 0), rows - 1)
+            for c in range(cols):
+                cc = min(max(c + k % 3 - 1, 0), cols - 1)
+                begin, end = c * width // cols, (c + 1) * width // cols
+                _lay_out(table, k, width, begin, end, seeds[rr, cc], reach, xy_weight)
+                seed_id[k, begin:end] = rr * cols + cc
         for y in range(top + (first_row - top) % row_step, bottom, row_step):
-            row_l, row_a, row_b, row_ids = planes[0, y], planes[1, y], planes[2, y], ids[y]
-            best[:] = np.inf
-            choice[:] = 0
-            for k in range(candidates):
-                # Two loops with few arrays each: with many, the compiler gives up checking that none overlap.
-                k_l, k_a, k_b, k_along, k_y = seed_l[k], seed_a[k], seed_b[k], along[k], seed_y[k]
-                for x in range(width):
-                    dl, da, dy = row_l[x] - k_l[x], row_a[x] - k_a[x], np.float32(y) - k_y[x]
-                    across = xy_weight * dy * dy + (FAR if abs(dy) > reach else np.float32(0))
-                    partial[x] = dl * dl + da * da + k_along[x] + across
-                for x in range(width):
-                    db = row_b[x] - k_b[x]
-                    distance = partial[x] + db * db
-                    nearer = distance < best[x]
-                    best[x] = distance if nearer else best[x]
-                    choice[x] = np.int32(k) if nearer else choice[x]
+            _nearest_seeds(planes[0, y], planes[1, y], planes[2, y], np.float32(y), table, reach, xy_weight, nearest)
             for x in range(width):
-                row_ids[x] = seed_id[choice[x], x]
+                ids[y, x] = seed_id[nearest[x], x]
+
+
+@jit
+def _lay_out(table, k, width, begin, end, seed, reach, xy_weight):
+    """Write L, a, b, distance in x and y of candidate ``k`` for the pixels from ``begin`` to ``end`` of a row."""
+    first = 5 * k * width
+    for channel in range(3):
+        table[first + channel * width + begin : first + channel * width + end] = seed[channel]
+    for x in range(begin, end):
+        dx = np.float32(x) - seed[3]
+        table[first + 3 * width + x] = xy_weight * dx * dx + (FAR if abs(dx) > reach else np.float32(0))
+    table[first + 4 * width + begin : first + 4 * width + end] = seed[4]
+
+
+@jit
+def _nearest_seeds(row_l, row_a, row_b, y, table, reach, xy_weight, nearest):
+    """Write which of the nine candidates is nearest to each pixel of a row, 0..8.
+
+    The nine are written out, with one array for all of them: the compiler makes vector instructions of a loop without
+    an inner one, and gives up where it has to check that many arrays do not overlap.
+    """
+    width = row_l.size
+    for x in range(width):
+        pixel = np.float32(row_l[x]), np.float32(row_a[x]), np.float32(row_b[x]), y
+        best = _distance(pixel, table, 0, width, x, reach, xy_weight), np.int32(0)
+        best = _nearer(best, _distance(pixel, table, 1, width, x, reach, xy_weight), np.int32(1))
+        best = _nearer(best, _distance(pixel, table, 2, width, x, reach, xy_weight), np.int32(2))
+        best = _nearer(best, _distance(pixel, table, 3, width, x, reach, xy_weight), np.int32(3))
+        best = _nearer(best, _distance(pixel, table, 4, width, x, reach, xy_weight), np.int32(4))
+        best = _nearer(best, _distance(pixel, table, 5, width, x, reach, xy_weight), np.int32(5))
+        best = _nearer(best, _distance(pixel, table, 6, width, x, reach, xy_weight), np.int32(6))
+        best = _nearer(best, _distance(pixel, table, 7, width, x, reach, xy_weight), np.int32(7))
+        best = _nearer(best, _distance(pixel, table, 8, width, x, reach, xy_weight), np.int32(8))
+        nearest[x] = best[1]
+
+
+@jit
+def _distance(pixel, table, k, width, x, reach, xy_weight):
+    """Distance of a pixel (L, a, b, y) in column ``x`` to candidate ``k``."""
+    first = 5 * k * width + x
+    dl, da, db = pixel[0] - table[first], pixel[1] - table[first + width], pixel[2] - table[first + 2 * width]
+    dy = pixel[3] - table[first + 4 * width]
+    across = xy_weight * dy * dy + (FAR if abs(dy) > reach else np.float32(0))
+    return dl * dl + da * da + table[first + 3 * width] + across + db * db
+
+
+@jit
+def _nearer(best, distance, k):
+    """Of (distance, candidate) the nearer one; of equals the first."""
+    nearer = distance < best[0]
+    return (distance if nearer else best[0]), (k if nearer else best[1])
 
 
 @jit
