@@ -1,5 +1,6 @@
 """Pure functions: tensors or arrays in, tensors or arrays out."""
 
+from .area_resize import shrink_by_area
 from .argmax import bilinear_argmax
 from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix, squared_lengths
 from .process_sum import num_processes, sum_over_processes
@@ -24,6 +25,7 @@ __all__ = [
     'reciprocal_power_of_two',
     'region_sums',
     'safe_scale',
+    'shrink_by_area',
     'sinkhorn_knopp',
     'slic',
     'squared_lengths',

@@ -5,6 +5,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmvice.datasets.transforms.checks import check_range, get_input
+from mmvice.ops.area_resize import shrink_by_area
 from mmvice.ops.superpixels import check_image
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.jit import jit
@@ -137,6 +138,8 @@ def _draw_index(weights: np.ndarray) -> int:
 def _cut_image(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Cut a box out of the image and resize it to (height, width)."""
     x0, y0, x1, y1 = box
+    if y1 - y0 >= size[0] and x1 - x0 >= size[1]:
+        return shrink_by_area(image[y0:y1, x0:x1], *size)
     shrinks = y1 - y0 > size[0] or x1 - x0 > size[1]
     return cv2.resize(image[y0:y1, x0:x1], size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
