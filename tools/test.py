@@ -31,9 +31,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', type=checkpoint_location, help='checkpoint file, or a work folder: its latest checkpoint'
     )
-    parser.add_argument('--out', metavar='DIR', help='folder to write predictions to, as PNG files of class indices')
+    parser.add_argument(
+        '--out',
+        metavar='DIR',
+        help='folder to write predictions to, as PNG files of class indices that lie as the images lie; images need no '
+        'labels for it',
+    )
     parser.add_argument('--show', action='store_true', help='show painted predictions on the screen')
-    parser.add_argument('--show-dir', metavar='DIR', help='write painted predictions to DIR/vis_data/vis_image')
+    parser.add_argument(
+        '--show-dir',
+        metavar='DIR',
+        help='write painted predictions to DIR/vis_data/vis_image, where they lie as the images lie',
+    )
     parser.add_argument(
         '--wait-time', type=float, default=2, metavar='SECONDS', help='how long --show shows an image (default: 2)'
     )
@@ -54,7 +63,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_tta(cfg)
     if args.out is not None:
         save_predictions(cfg, args.out)
-    print_metrics(build_runner(cfg).test())
+    metrics = build_runner(cfg).test()
+    if not metrics and args.out is None and not (args.show or args.show_dir):
+        raise ValueError(
+            'nothing was measured, as the images of test_dataloader have no label maps: give their folder as '
+            'test_dataloader.dataset.data_prefix.seg_map_path, or have predictions written with --out DIR'
+        )
+    print_metrics(metrics)
 
 
 if __name__ == '__main__':

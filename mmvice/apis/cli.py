@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 
 from mmvice.engine import ViCERunner
 from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
-from mmvice.evaluation import is_class_metric
+from mmvice.evaluation import metric_texts
 from mmvice.registry import OPTIMIZERS, RUNNERS
 from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
 from mmvice.utils.files import NoSpaceError, is_no_space, readable_size
@@ -210,18 +210,8 @@ def require_test(cfg: Config) -> None:
 
 
 def save_predictions(cfg: Config, folder: str) -> None:
-    """Have the segmentation metrics write every prediction as a PNG of class indices.
-
-    Raises:
-        ValueError: None of the config's test evaluators can do that.
-    """
-    evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, (list, tuple)) else [cfg.test_evaluator]
-    names = ('IoUMetric', 'ClassIoUMetric')
-    able = [evaluator for evaluator in evaluators if evaluator.type.rpartition('.')[2] in names]
-    if not able:
-        raise ValueError('--out needs an IoUMetric or ClassIoUMetric among the test evaluators of the config.')
-    for evaluator in able:
-        evaluator.output_dir = folder
+    """Have every prediction written as a PNG of class ids, laid out in the folder as the images are in theirs."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='PredictionFilesHook', folder=folder)]
 
 
 def use_tta(cfg: Config) -> None:
@@ -270,6 +260,5 @@ def full_disk_explained(cfg: Config) -> Iterator[None]:
 
 def print_metrics(metrics: dict[str, Any]) -> None:
     """Print the numbers of a test on one line, without those of single classes, once for all processes."""
-    if is_main_process():
-        summary = {name: value for name, value in metrics.items() if not is_class_metric(name)}
-        print('  '.join(f'{name}: {value:.2f}' for name, value in summary.items()))  # noqa: T201
+    if is_main_process() and metrics:
+        print('  '.join(metric_texts(metrics)))  # noqa: T201

@@ -22,7 +22,6 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, get_state_dict, save_checkpoint
-from mmseg.evaluation import IoUMetric
 
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS, RUNNERS
@@ -108,26 +107,6 @@ class InitialWeightsHook(Hook):
         """Save, unless the run goes on from a later step."""
         if runner.iter == 0:
             save_checkpoint(dict(state_dict=get_state_dict(runner.model)), str(self.file))
-
-
-class ClassAreasHook(Hook):
-    """Keeps what :class:`IoUMetric` has collected, which it forgets once it has printed its table."""
-
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        """Take a copy after the last batch."""
-        if batch_idx + 1 == len(runner.test_dataloader):
-            self.metric = runner.test_evaluator.metrics[0]
-            self.areas = list(self.metric.results)
-
-    def scores(self) -> dict[str, dict[str, float]]:
-        """IoU and Acc of every class in per cent, by the metric's own formula."""
-        totals = [sum(parts) for parts in zip(*self.areas)]
-        values = IoUMetric.total_area_to_metrics(*totals, self.metric.metrics, self.metric.nan_to_num)
-        classes = self.metric.dataset_meta['classes']
-        return {
-            name: {key: round(float(values[key][i]) * 100, 2) for key in ('IoU', 'Acc')}
-            for i, name in enumerate(classes)
-        }
 
 
 def say(line: str) -> None:
@@ -263,14 +242,14 @@ class Quickstart:
         return dict(steps=runner.iter)
 
     def _probe(self, name: str, cfg: Config) -> dict[str, Any]:
-        runner, areas = self._runner(name, cfg), ClassAreasHook()
+        runner = self._runner(name, cfg)
         if cfg.train_cfg.type != 'ClusterFitLoop':  # which has its own progress bar
             runner.register_hook(ProgressHook(('loss', 'decode.acc_seg'), lines=4))
-        runner.register_hook(areas)
         runner.train()
         metrics = runner.test()
         result = {key: round(float(metrics[key]), 2) for key in ('mIoU', 'aAcc', 'mAcc')}
-        return dict(result, per_class=areas.scores())
+        classes = runner.test_dataloader.dataset.metainfo['classes']
+        return dict(result, per_class={c: {key: metrics[f'{key}.{c}'] for key in ('IoU', 'Acc')} for c in classes})
 
     def _runner(self, name: str, cfg: Config) -> Runner:
         """A Runner under a name of its own: MMEngine keeps loggers, message hubs and visualizers by their names."""

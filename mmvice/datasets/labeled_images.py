@@ -186,6 +186,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         if index in self.skipped:
             return self._skip(index, self.skipped[index])
         for transform in self.pipeline.transforms:
+            if self.test_mode and 'seg_map_path' not in results and isinstance(transform, LoadAnnotations):
+                continue  # predictions can do without labels
             results = self._apply(transform, results)
             if results is None:
                 return None

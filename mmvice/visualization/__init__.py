@@ -4,12 +4,14 @@ from .drawing import draw_labels, enlarge_small, fit_within, legend, palette, pa
 from .embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 from .files import write_label_map, write_png
 from .gallery import Legend, gallery_page
+from .local_vis_backend import LocalVisBackend
 from .views import draw_sample, draw_views
 
 __all__ = [
     'EmbeddingClusters',
     'EmbeddingPCA',
     'Legend',
+    'LocalVisBackend',
     'draw_labels',
     'draw_sample',
     'draw_views',

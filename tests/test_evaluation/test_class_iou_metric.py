@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from mmseg.evaluation import IoUMetric
 
-from mmvice.apis import init_model, print_metrics, save_predictions
+from mmvice.apis import init_model, print_metrics
 from mmvice.evaluation import ClassIoUMetric
 from mmvice.registry import METRICS
 
@@ -54,14 +54,14 @@ def test_values_are_those_of_a_literal_count():
 
 
 @pytest.mark.parametrize('options', [{}, dict(nan_to_num=0), dict(iou_metrics=['mIoU', 'mFscore'], prefix='val')])
-def test_all_else_is_as_in_iou_metric(options, tmp_path):
+def test_all_else_is_as_in_iou_metric(options):
     plain = evaluate(IoUMetric(**options), samples())
     ours = evaluate(ClassIoUMetric(**options), samples())
     assert {name: ours[name] for name in plain} == plain
-    assert len(ours) - len(plain) == (len(CLASSES) * (5 if 'prefix' in options else 2))
+    assert len(ours) - len(plain) == (len(CLASSES) * 5 + 2 if 'prefix' in options else len(CLASSES) * 2 + 1)
     if 'nan_to_num' in options:
         assert ours['IoU.traffic light'] == 0
-    assert evaluate(ClassIoUMetric(format_only=True, output_dir=str(tmp_path)), []) == {}
+    assert evaluate(ClassIoUMetric(format_only=True), samples()) == {}
 
 
 def test_classes_stay_off_the_printed_line(capsys):
@@ -69,11 +69,72 @@ def test_classes_stay_off_the_printed_line(capsys):
     assert capsys.readouterr().out == 'aAcc: 50.00  mIoU: 1.23  val/mAcc: 3.00\n'
 
 
-@pytest.mark.parametrize('kind', ['ClassIoUMetric', 'mmvice.ClassIoUMetric'])
-def test_predictions_can_be_saved(kind):
-    cfg = Config(dict(test_evaluator=dict(type=kind)))
-    save_predictions(cfg, 'out')
-    assert cfg.test_evaluator.output_dir == 'out'
+def areas_of(*rows: str, classes=CLASSES, **options) -> dict[str, float]:
+    """Metrics of images of one row: digits of its labels (x for 255), a blank, and digits of its prediction."""
+    metric = ClassIoUMetric(**options)
+    metric.dataset_meta = dict(classes=classes)
+    for row in rows:
+        label, predicted = ([255 if d == 'x' else int(d) for d in part] for part in row.split())
+        keys = dict(pred_sem_seg=predicted, **(dict(gt_sem_seg=label) if label else {}))
+        metric.process({}, [{key: dict(data=torch.tensor([[ids]])) for key, ids in keys.items()}])
+    return metric.evaluate(len(rows))
+
+
+@pytest.fixture
+def warnings(monkeypatch) -> list[str]:
+    """What the metric warns of."""
+    said = []
+    monkeypatch.setattr('mmvice.evaluation.metrics.class_iou_metric.print_log', lambda text, **_: said.append(text))
+    return said
+
+
+@pytest.mark.parametrize(
+    'rows, classes, miou, number, absent',
+    [
+        (['00xx 0001', '0xxx 0111'], ('background', 'foreground'), 100.0, 1, "class 'foreground'"),  # masks 0 and 255
+        (['0022 0022'], CLASSES, 100.0, 2, "classes 'car', 'traffic light'"),
+        (['0022 0012'], CLASSES, 50.0, 3, "classes 'car', 'traffic light'"),  # predicted, so that its IoU is 0
+        (['xxxx 0123'], CLASSES, math.nan, 0, "classes 'road', 'car', 'sky', 'traffic light'"),
+        (['0123 0123'], CLASSES, 100.0, 4, None),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:Mean of empty slice')
+def test_the_classes_of_the_mean_are_counted_and_absent_ones_named(
+    warnings, capsys, rows, classes, miou, number, absent
+):
+    metrics = areas_of(*rows, classes=classes)
+    assert metrics['mIoU'] == pytest.approx(miou, nan_ok=True) and metrics['mIoU_classes'] == number
+    print_metrics(metrics)
+    text = f'mIoU: {miou:.2f} over {number} of {len(classes)} classes'
+    assert text in capsys.readouterr().out
+    assert len(warnings) == bool(absent)
+    assert all(f'no label map of these {len(rows)} images has the {absent}; ' in said for said in warnings)
+    assert all(text in said for said in warnings)
+
+
+def test_images_without_labels_count_nowhere_and_alone_they_give_nothing(warnings):
+    with_labels = areas_of('0123 0122')
+    metric = ClassIoUMetric()
+    metric.dataset_meta = dict(classes=CLASSES)
+    data = [dict(pred_sem_seg=dict(data=torch.zeros(1, 1, 4)))] * 2
+    metric.process({}, data)
+    assert metric.evaluate(2) == {} and 'none of 2 images has a label map' in warnings[-1]
+    metric.process({}, data)
+    keys = dict(gt_sem_seg=[0, 1, 2, 3], pred_sem_seg=[0, 1, 2, 2])
+    metric.process({}, [{key: dict(data=torch.tensor([[ids]])) for key, ids in keys.items()}])
+    assert metric.evaluate(3) == with_labels and '2 of 3 images have no label map' in warnings[-1]
+
+
+def test_numbers_of_classes_go_with_a_prefix_and_with_other_means(capsys):
+    print_metrics(areas_of('0022 0022', prefix='val', iou_metrics=['mIoU', 'mDice'], nan_to_num=0))
+    line = capsys.readouterr().out
+    assert 'val/mIoU: 50.00 over 4 of 4 classes' in line and 'val/mDice: 50.00 over 4 of 4 classes' in line
+
+
+@pytest.mark.parametrize('kind', ['mmvice.IoUMetric', 'mmvice.ClassIoUMetric'])
+def test_a_metric_that_is_to_write_files_is_told_what_does(kind):
+    with pytest.raises(ValueError, match=r"writes no files, but has output_dir='here'.*--out DIR"):
+        METRICS.build(dict(type=kind, output_dir='here'))
 
 
 def test_through_the_test_tool(tmp_path, monkeypatch, capsys):

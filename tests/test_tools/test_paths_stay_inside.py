@@ -4,16 +4,19 @@ import os
 import runpy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmvice.apis import init_model
-from mmvice.evaluation import ClassIoUMetric
+from mmvice.engine.hooks import PredictionFilesHook
 
 ROOT = Path(__file__).parents[2]
 VICE = ROOT / 'configs/vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
@@ -113,7 +116,7 @@ def test_pictures_of_embeddings_stay_inside(here):
     with_options = ['--device', 'cpu', '--output-dir', 'out']
     tool('visualization/embeddings')(['vice.py', 'vice.pth', *images, '--concepts', '--save-raw', *with_options])
     assert files(here) == before
-    assert len(list((here / 'out/panels').iterdir())) == len(list((here / 'out/concepts').iterdir())) >= 7
+    assert len(list((here / 'out/panels').rglob('*.png'))) == len(list((here / 'out/concepts').rglob('*.png'))) >= 7
     tool('visualization/compare')(['--model', '../name', 'vice.py', 'vice.pth', *with_options, '--', *images])
     assert files(here) == before
     assert {'index.html', 'index.png'} <= {path.name for path in (here / 'out').iterdir()}
@@ -121,10 +124,13 @@ def test_pictures_of_embeddings_stay_inside(here):
 
 @pytest.mark.parametrize('name', ['../../escape.png', '/escape.png', 'a/../../../escape.png'])
 def test_saved_predictions_stay_inside(here, name):
-    metric = ClassIoUMetric(output_dir='out', format_only=True)
-    metric.dataset_meta = dict(classes=('a', 'b'))
+    loader = SimpleNamespace(dataset=type('Images', (list,), dict(get_data_info=list.__getitem__))())
+    loader.dataset.append(dict(img_path=name))
+    hook, sample = PredictionFilesHook('out'), SegDataSample(metainfo=dict(img_path=name))
+    sample.pred_sem_seg = PixelData(data=torch.zeros(1, 4, 4))
     before = files(here)
-    metric.process({}, [dict(pred_sem_seg=dict(data=torch.zeros(1, 4, 4)), img_path=name)])
+    hook.before_test(SimpleNamespace(test_dataloader=loader))
+    hook.after_test_iter(None, 0, {}, [sample])
     assert files(here) == before
     assert [path.name for path in (here / 'out').iterdir()] == ['escape.png']
 

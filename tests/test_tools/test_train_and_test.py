@@ -113,7 +113,6 @@ def test_options_that_the_config_cannot_follow_say_what_it_lacks():
         (use_auto_scale_lr, 'base_batch_size'),
         (use_tta, 'tta_pipeline and tta_model'),
         (use_mixed_precision, 'ApexOptimWrapper'),
-        (lambda cfg: save_predictions(cfg, 'out'), 'IoUMetric'),
         (lambda cfg: show_predictions(cfg, True, None, 1), 'SegVisualizationHook'),
     ]:
         cfg = Config(dict(optim_wrapper=dict(type='ApexOptimWrapper'), test_evaluator=[dict(type='ToyMetric')]))
@@ -136,7 +135,7 @@ def test_predictions_are_saved_and_shown_where_asked():
     save_predictions(cfg, 'out')
     show_predictions(cfg, show=False, show_dir='painted', wait_time=1)
     use_tta(cfg)
-    assert [evaluator.get('output_dir') for evaluator in cfg.test_evaluator] == ['out', None]
+    assert cfg.custom_hooks == [dict(type='PredictionFilesHook', folder='out')]
     assert cfg.default_hooks.visualization.draw
     assert 'show' not in cfg.default_hooks.visualization
     assert cfg.visualizer.save_dir == 'painted'

@@ -9,6 +9,7 @@ from .fitting_decoder_hook import FittingDecoderHook
 from .fitting_state_hook import FittingStateHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
+from .prediction_files_hook import PredictionFilesHook
 from .probe_visualization_hook import ProbeVisualizationHook
 from .region_queue_hook import RegionQueueHook
 from .seeded_step_hook import SeededStepHook
@@ -23,6 +24,7 @@ __all__ = [
     'FittingStateHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
+    'PredictionFilesHook',
     'ProbeVisualizationHook',
     'RegionQueueHook',
     'SeededStepHook',

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
 
+from mmvice.datasets.image_names import image_output_names
 from mmvice.registry import HOOKS
 
 _LABELLED_SIDE = 200
@@ -25,6 +26,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
 
     It draws image, truth and prediction side by side. Where ``img_path`` is no file, as for rendered scenes, the image
     is the one of the data batch. It is brought to the size of the prediction. Small pictures go without class names.
+    The pictures of a test have the names of the images and lie as these do; those of a validation also have the step.
 
     Args:
         draw (bool): Draw at all; the ``--show`` and ``--show-dir`` of ``tools/test.py`` set it. Defaults to False.
@@ -46,6 +48,17 @@ class ProbeVisualizationHook(SegVisualizationHook):
             # that nothing is drawn is the default of every config here, not news
             warnings.filterwarnings('ignore', message='The draw is False')
             super().__init__(draw, interval, show, wait_time, backend_args)
+        self._names: dict[str, str] = {}
+
+    def before_val(self, runner: Runner) -> None:
+        """Name the pictures."""
+        if self.draw:
+            self._names = image_output_names(runner.val_dataloader.dataset)
+
+    def before_test(self, runner: Runner) -> None:
+        """Name the pictures."""
+        if self.draw:
+            self._names = image_output_names(runner.test_dataloader.dataset)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
@@ -55,7 +68,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
             return
         step = runner.iter + batch_idx
         if step % self.interval == 0:
-            self._draw('val', data_batch, 0, outputs[0], step)
+            self._draw('val/', data_batch, 0, outputs[0], step)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
@@ -64,10 +77,9 @@ class ProbeVisualizationHook(SegVisualizationHook):
         if not self.draw:
             return
         for index, data_sample in enumerate(outputs):
-            self._test_index += 1
-            self._draw('test', data_batch, index, data_sample, self._test_index)
+            self._draw('', data_batch, index, data_sample, None)
 
-    def _draw(self, phase: str, data_batch: dict, index: int, data_sample: SegDataSample, step: int) -> None:
+    def _draw(self, folder: str, data_batch: dict, index: int, data_sample: SegDataSample, step: int | None) -> None:
         image = self._image(data_batch, index, data_sample.img_path)
         height, width = data_sample.pred_sem_seg.shape[-2:]
         if image.shape[:2] != (height, width):
@@ -76,7 +88,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
         options = dict(with_image=True, with_labels=min(height, width) >= _LABELLED_SIDE)
         known = signature(self._visualizer.add_datasample).parameters
         self._visualizer.add_datasample(
-            f'{phase}_{_writable(osp.basename(data_sample.img_path))}',
+            folder + _writable(self._names[data_sample.img_path]),
             image,
             data_sample=data_sample,
             show=self.show,

@@ -1,48 +1,96 @@
 """mIoU and its kin, with the values of every class."""
 
+import logging
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 
 from mmvice.registry import METRICS
 
 _CLASS_METRIC = re.compile(r'(^|/)(IoU|Acc|Dice|Fscore|Precision|Recall)\.')
+_COUNT = '_classes'
 
 
-@METRICS.register_module()
+@METRICS.register_module(name=['ClassIoUMetric', 'IoUMetric'])
 class ClassIoUMetric(IoUMetric):
     """MMSegmentation's ``IoUMetric``, whose result also holds the values of each class (Table 10).
 
     ``IoUMetric`` prints them as a table and keeps the means alone. Here ``IoU.road``, ``Acc.road`` and so on, in
-    percent with 2 decimals, follow the means in the result, and with it in the log and its JSON files. A class that
-    occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``) and is left out of the mean, as in
-    the table. Means and table are those of ``IoUMetric``.
+    percent with 2 decimals, follow the means in the result, and with it in the log and its JSON files. Means and table
+    are those of ``IoUMetric``.
+
+    A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``) and is left out of
+    the mean. ``mIoU_classes`` is the number of classes that the mean is over, and a warning names the classes that no
+    label map has. An image without labels counts nowhere; where no image has any, the result is empty.
 
     Args:
-        args, kwargs: As for ``IoUMetric``.
+        args, kwargs: As for ``IoUMetric``, without ``output_dir``.
+
+    Raises:
+        ValueError: If ``output_dir`` is given.
     """
+
+    def __init__(self, *args, **kwargs) -> None:
+        if kwargs.get('output_dir') is not None:
+            raise ValueError(
+                f'{type(self).__name__} measures and writes no files, but has output_dir={kwargs["output_dir"]!r}: '
+                "leave it out, and give tools/test.py --out DIR, or the config custom_hooks=[dict(type='"
+                "PredictionFilesHook', folder=DIR)]"
+            )
+        super().__init__(*args, **kwargs)
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count the pixels of each image of a batch; None stands for an image without labels."""
+        num_classes = len(self.dataset_meta.get('classes') or ())
+        for sample in data_samples:
+            areas = None
+            if not self.format_only and 'gt_sem_seg' in sample:
+                predicted = sample['pred_sem_seg']['data'].squeeze()
+                label = sample['gt_sem_seg']['data'].squeeze().to(predicted)
+                areas = self.intersect_and_union(predicted, label, num_classes, self.ignore_index)
+            self.results.append(areas)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute means and values of classes.
 
         Args:
-            results: For every image the areas (classes,) of intersection, union, prediction and label, in pixels.
+            results: For every image the areas (classes,) of intersection, union, prediction and label, in pixels; None
+                for one without labels.
 
         Returns:
-            dict: ``aAcc``, ``mIoU``, ``mAcc``, then ``IoU.<class>`` and ``Acc.<class>`` (and those of other
-            ``iou_metrics``), 0 to 100; nothing with ``format_only``.
+            dict: ``aAcc``, ``mIoU``, ``mAcc``, then ``mIoU_classes``, then ``IoU.<class>`` and ``Acc.<class>`` (and
+            those of other ``iou_metrics``), 0 to 100; nothing with ``format_only`` or without labels.
         """
-        metrics = super().compute_metrics(results)
-        if self.format_only:
-            return metrics
-        areas = [sum(area) for area in zip(*results)]
+        labelled = [areas for areas in results if areas is not None]
+        if not labelled:
+            why = 'format_only=True' if self.format_only else f'none of {len(results)} images has a label map'
+            self._warn(f'nothing is measured, as {why}')
+            return {}
+        if len(labelled) < len(results):
+            self._warn(f'{len(results) - len(labelled)} of {len(results)} images have no label map and do not count')
+        metrics = super().compute_metrics(labelled)
+        areas = [sum(area) for area in zip(*labelled)]
         by_class = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
         by_class.pop('aAcc')
+        for mean in {'IoU', 'Dice', 'Fscore'} & by_class.keys():
+            metrics[f'm{mean}{_COUNT}'] = int(np.isfinite(by_class[mean]).sum())
         for metric, values in by_class.items():
             percent = np.round(values * 100, 2).tolist()
             metrics |= {f'{metric}.{name}': round(v, 2) for name, v in zip(self.dataset_meta['classes'], percent)}
+        absent = [name for name, area in zip(self.dataset_meta['classes'], areas[3].tolist()) if not area]
+        if absent:
+            means = [text for text in metric_texts(metrics) if ' over ' in text]
+            self._warn(
+                f'no label map of these {len(labelled)} images has the '
+                f'{"class" if len(absent) == 1 else "classes"} {", ".join(map(repr, absent))}; {", ".join(means)}'
+            )
         return metrics
+
+    def _warn(self, message: str) -> None:
+        print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
 
 
 def is_class_metric(name: str) -> bool:
@@ -53,3 +101,21 @@ def is_class_metric(name: str) -> bool:
         [False, True, True]
     """
     return _CLASS_METRIC.search(name) is not None
+
+
+def metric_texts(metrics: Mapping[str, float]) -> list[str]:
+    """The means among metrics with 2 decimals, each with the number of classes that it is over, where that is known.
+
+    Example:
+        >>> metric_texts({'aAcc': 90.0, 'mIoU': 80.0, 'mIoU_classes': 1, 'IoU.road': 80.0, 'IoU.car': float('nan')})
+        ['aAcc: 90.00', 'mIoU: 80.00 over 1 of 2 classes']
+    """
+    means = {name: value for name, value in metrics.items() if not is_class_metric(name)}
+    texts = []
+    for name, value in means.items():
+        if name.removesuffix(_COUNT) in means and name.endswith(_COUNT):
+            continue
+        count, of_class = means.get(f'{name}{_COUNT}'), re.sub(r'(^|/)m', r'\1', name) + '.'
+        number = sum(other.startswith(of_class) for other in metrics)
+        texts.append(f'{name}: {value:.2f}' + ('' if count is None else f' over {count:.0f} of {number} classes'))
+    return texts

@@ -140,6 +140,13 @@ def visualizer(tmp_path, monkeypatch) -> list[dict]:
     return calls
 
 
+def runner_of(*paths: str, step: int = 0) -> SimpleNamespace:
+    """What the hooks need of a Runner that tests and validates images of these paths."""
+    images = [dict(img_path=path) for path in paths]
+    loader = SimpleNamespace(dataset=type('Images', (list,), dict(get_data_info=list.__getitem__))(images))
+    return SimpleNamespace(iter=step, test_dataloader=loader, val_dataloader=loader)
+
+
 def prediction(path: str, size: tuple[int, int]) -> SegDataSample:
     sample = SegDataSample(metainfo=dict(img_path=path, ori_shape=size))
     sample.pred_sem_seg = PixelData(data=torch.zeros(1, *size, dtype=torch.int64))
@@ -151,9 +158,10 @@ def test_images_that_are_no_files_come_from_the_batch_at_the_size_of_the_predict
     batch = dict(inputs=list(torch.from_numpy(bgr).permute(0, 3, 1, 2)))
     batch['data_samples'] = outputs = [prediction('synthetic/a.png', (6, 8)), prediction('synthetic/b.png', (12, 16))]
     hook = ProbeVisualizationHook(draw=True)
+    hook.before_test(runner_of('synthetic/a.png', 'synthetic/b.png'))
     hook.after_test_iter(None, 0, batch, outputs)
-    assert [call['name'] for call in visualizer] == ['test_a.png', 'test_b.png']
-    assert [call['step'] for call in visualizer] == [1, 2]
+    assert [call['name'] for call in visualizer] == ['a', 'b']
+    assert [call['step'] for call in visualizer] == [None, None]
     np.testing.assert_array_equal(visualizer[0]['image'], bgr[0, ..., ::-1])
     assert visualizer[1]['image'].shape == (12, 16, 3)
 
@@ -163,7 +171,9 @@ def test_test_time_augmentation_shows_an_unflipped_image(visualizer):
     flipped, straight = prediction('synthetic/a.png', (2, 4)), prediction('synthetic/a.png', (2, 4))
     flipped.set_metainfo(dict(flip=True))
     batch = dict(inputs=[[plain.flip(2)], [plain]], data_samples=[[flipped], [straight]])
-    ProbeVisualizationHook(draw=True).after_test_iter(None, 0, batch, [straight])
+    hook = ProbeVisualizationHook(draw=True)
+    hook.before_test(runner_of('synthetic/a.png'))
+    hook.after_test_iter(None, 0, batch, [straight])
     np.testing.assert_array_equal(visualizer[0]['image'], plain.permute(1, 2, 0).numpy()[..., ::-1])
 
 
@@ -172,8 +182,10 @@ def test_files_are_read_and_validation_keeps_to_the_interval(visualizer, tmp_pat
     cv2.imwrite(str(tmp_path / 'a.png'), bgr)
     outputs = [prediction(str(tmp_path / 'a.png'), (6, 8))]
     hook = ProbeVisualizationHook(draw=True, interval=2)
+    runner = runner_of(outputs[0].img_path, step=10)
+    hook.before_val(runner)
     for batch_idx in range(4):
-        hook.after_val_iter(SimpleNamespace(iter=10), batch_idx, {}, outputs)
+        hook.after_val_iter(runner, batch_idx, {}, outputs)
     assert [call['step'] for call in visualizer] == [10, 12]
     np.testing.assert_array_equal(visualizer[0]['image'], bgr[..., ::-1])
 
@@ -183,10 +195,10 @@ def test_pictures_of_images_with_names_of_any_bytes_can_be_written(visualizer, t
     path = os.path.join(tmp_path, os.fsdecode(b'caf\xe9 \xc3\xbc.png'))
     with open(path, 'wb') as file:
         file.write(cv2.imencode('.png', np.zeros((6, 8, 3), np.uint8))[1].tobytes())
-    ProbeVisualizationHook(draw=True, interval=1).after_val_iter(
-        SimpleNamespace(iter=0), 0, {}, [prediction(path, (6, 8))]
-    )
-    assert [call['name'] for call in visualizer] == ['val_caf? ü.png']
+    hook = ProbeVisualizationHook(draw=True, interval=1)
+    hook.before_val(runner_of(path))
+    hook.after_val_iter(runner_of(path), 0, {}, [prediction(path, (6, 8))])
+    assert [call['name'] for call in visualizer] == ['val/caf? ü']
 
 
 @pytest.mark.filterwarnings('error')
