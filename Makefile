@@ -1,15 +1,17 @@
 # make            what there is to make
 # make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
 # Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d),
-# CAMVID_ARGS (as --jobs 2).
+# CAMVID_ARGS (as --jobs 2),
+# GPU_ARGS (as --minutes 9, --dry), GPU_PYTHON (any Python with torch and mmvice's packages on its path).
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test test-slow benchmark benchmark-camvid lint format clean
+.PHONY: help install quickstart test test-slow benchmark benchmark-camvid gpu lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
+GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,python3)
 PYTEST_ARGS ?= -n auto --maxprocesses=4
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
@@ -36,6 +38,9 @@ benchmark-camvid: $(STAMP) ## Run what is left of the CamVid benchmark (hours), 
 	[ -f work_dirs/benchmark_camvid/cpu_step_times.json ] || $(RUN) tools/analysis_tools/benchmark_camvid.py steps
 	$(RUN) tools/benchmark_camvid.py $(CAMVID_ARGS)
 	$(RUN) tools/analysis_tools/benchmark_camvid.py pictures
+
+gpu: ## Measure in nine minutes what only a GPU shows, write work_dirs/gpu/results.json; installs nothing, needs no network
+	$(GPU_PYTHON) -m benchmarks.gpu $(GPU_ARGS)
 
 lint: $(STAMP) ## Check style and format
 	$(RUN) -m ruff check

@@ -22,7 +22,7 @@ from mmvice.apis.arguments import positive
 from mmvice.utils.faiss import import_faiss
 
 from . import data
-from .harness import Row, Settings, progress
+from .harness import Row, Settings, processor_name, progress
 from .lines import LINES
 
 
@@ -72,14 +72,6 @@ def surroundings(args: argparse.Namespace) -> dict:
     )
 
 
-def processor_name() -> str:
-    """Model of the processor, as far as the system tells."""
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text(encoding='utf-8').splitlines() if cpuinfo.is_file() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def measure(
     lines: Sequence[str], settings: Settings, save: Callable[[list[Row], dict[int, str]], None]
 ) -> tuple[list[Row], dict[int, str]]:
@@ -111,18 +103,7 @@ def table(rows: Sequence[Row], quick: bool) -> str:
 def as_json(rows: Sequence[Row], profiles: dict[int, str], quick: bool) -> list[dict]:
     """The rows with all their numbers."""
     return [
-        dict(
-            line=row.line,
-            what=row.what,
-            slow=row.slow,
-            ours=row.ours,
-            ratio=row.ratio,
-            target=None if row.target is None else str(row.target),
-            verdict=row.verdict(quick),
-            note=row.note,
-            details=row.details,
-            **({'profile': profiles[place]} if place in profiles else {}),
-        )
+        {**row.as_json(quick), **({'profile': profiles[place]} if place in profiles else {})}
         for place, row in enumerate(rows)
     ]
 

@@ -4,11 +4,12 @@ import cProfile
 import gc
 import io
 import json
+import platform
 import pstats
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -21,12 +22,18 @@ T = TypeVar('T')
 MIB = 1 << 20
 
 
+def found_devices() -> tuple[str, ...]:
+    """The CPU, and a GPU where there is one."""
+    return ('cpu', *(['cuda'] if torch.cuda.is_available() else []))
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says of all lines."""
+    """What the command line says of all lines; ``devices`` are those that lines with rows for several measure."""
 
     quick: bool = False
     repeats: int = 7
+    devices: Sequence[str] = field(default_factory=found_devices)
 
     def pick(self, full: T, quick: T) -> T:
         """One of two sizes."""
@@ -92,6 +99,28 @@ class Row:
         if quick or self.ratio is None:
             return 'not judged'
         return 'met' if self.target.met(self.ratio) else 'MISSED'
+
+    def as_json(self, quick: bool) -> dict[str, Any]:
+        """All of it but the profile."""
+        return dict(
+            line=self.line,
+            what=self.what,
+            slow=self.slow,
+            ours=self.ours,
+            ratio=self.ratio,
+            target=None if self.target is None else str(self.target),
+            verdict=self.verdict(quick),
+            note=self.note,
+            details=self.details,
+        )
+
+
+def processor_name() -> str:
+    """Model of the processor, as far as the system tells."""
+    cpuinfo = Path('/proc/cpuinfo')
+    lines = cpuinfo.read_text(encoding='utf-8').splitlines() if cpuinfo.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def progress(text: str) -> None:

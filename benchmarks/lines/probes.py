@@ -26,8 +26,7 @@ CONFIGS = {
 
 def rows(settings: Settings) -> Iterator[Row]:
     """The embedder alone, with each probe, and with each probe on the full-resolution map."""
-    devices = ('cpu', *(['cuda'] if torch.cuda.is_available() else []))
-    for device in devices:
+    for device in settings.devices:
         yield from _rows(settings, device)
 
 

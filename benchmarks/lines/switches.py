@@ -1,13 +1,12 @@
 """Line i: the switches of docs/performance.md, each against the plain network."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mmvice.apis.benchmark import enter_steady_state
@@ -22,7 +21,12 @@ CONFIGS = {  # and the images of a step
     'vice_r18_light-fpn_adamw-2k_camvid-64x64.py': 8,
     'vice_r18_light-fpn_lars-10k_camvid-256x256.py': 4,
 }
+GPU_IMAGES = 16
 BFLOAT16 = 'BFloat16OptimWrapper'
+FP16 = {  # what --amp is on a GPU
+    'fp16': dict(wrapper='AmpOptimWrapper'),
+    'fp16, channels last': dict(channels_last=True, wrapper='AmpOptimWrapper'),
+}
 SWITCHES = {
     'channels last': dict(channels_last=True),
     'bfloat16': dict(wrapper=BFLOAT16),
@@ -35,30 +39,51 @@ SWITCHES = {
 
 def rows(settings: Settings) -> Iterator[Row]:
     """Whole steps on one batch for every size and device; the compiler is left out of the quick run."""
-    init_default_scope('mmvice')
-    for device in ('cpu', *(['cuda'] if torch.cuda.is_available() else [])):
+    for device in settings.devices:
+        compiler = not settings.quick and (device == 'cuda' or any(map(shutil.which, ('c++', 'g++', 'clang++'))))
         for config, images in CONFIGS.items():
-            yield from _rows(settings, config, images, device)
+            yield from _rows(settings, config, images, device, _switches(device, compiler))
+            if not compiler and not settings.quick:
+                note = 'not run: torch.compile needs a C++ compiler, and none is installed'
+                yield Row('i', f'{config}, {device}: compiler', note=note)
 
 
-def _rows(settings: Settings, config: str, images: int, device: str) -> Iterator[Row]:
+def plain_rows(settings: Settings) -> Iterator[Row]:
+    """All but the compiler, with batches for a GPU."""
+    for device in settings.devices:
+        for config in reversed(CONFIGS):
+            yield from _rows(settings, config, GPU_IMAGES, device, _switches(device, compiler=False))
+
+
+def compiler_rows(settings: Settings) -> Iterator[Row]:
+    """The compiler alone, with batches for a GPU, the fastest combination first; a quick run does not compile."""
+    chosen = {name: switch for name, switch in SWITCHES.items() if switch.get('compile')}
+    for device in () if settings.quick else settings.devices:
+        for name in reversed(chosen):
+            yield from _rows(settings, [*CONFIGS][-1], GPU_IMAGES, device, {name: chosen[name]})
+
+
+def _switches(device: str, compiler: bool) -> dict[str, dict]:
+    known = {**SWITCHES, **(FP16 if device == 'cuda' else {})}
+    return {name: switch for name, switch in known.items() if compiler or not switch.get('compile')}
+
+
+def _rows(settings: Settings, config: str, images: int, device: str, switches: Mapping[str, dict]) -> Iterator[Row]:
     cfg = Config.fromfile(data.ROOT / 'configs' / 'vice' / config)
     if settings.quick:
         cfg, images = small_config(cfg), 1
-    compiler = not settings.quick and (device == 'cuda' or any(map(shutil.which, ('c++', 'g++', 'clang++'))))
-    chosen = {name: switch for name, switch in SWITCHES.items() if compiler or not switch.get('compile')}
     batch = make_batch(cfg, images)
     views, _, *size = batch['inputs'][0].shape
     what = f'{images} images x {views} views {size[0]}x{size[1]}, {device}'
     steps, losses = {}, {}
-    for name, switch in {'plain': {}, **chosen}.items():
+    for name, switch in {'plain': {}, **switches}.items():
         progress(f'i: {what}: {name}{", which compiles for minutes" if switch.get("compile") else ""}')
         steps[name] = make_step(cfg, batch, device, **switch)
         losses[name] = steps[name]()
         tolerance = 0.02 if switch.get('wrapper') else 1e-3
         require_close(losses[name], losses['plain'], f'loss of the first step, {name}', tolerance)
     times = interleave(steps, settings.repeats, device, warm=False)
-    for name in chosen:
+    for name in switches:
         yield Row(
             'i',
             f'training step, {what}: {name}',
@@ -68,8 +93,6 @@ def _rows(settings: Settings, config: str, images: int, device: str) -> Iterator
             details=dict(config=config, device=device, images=images, switch=name, **times.details()),
             note='time over that of the plain network',
         )
-    if not compiler and not settings.quick:
-        yield Row('i', f'{what}: compiler', note='not run: torch.compile needs a C++ compiler, and none is installed')
 
 
 def make_step(

@@ -33,18 +33,17 @@ class MeanLoss(ViCE):
 
 def rows(settings: Settings) -> Iterator[Row]:
     """Steps on one batch, on the CPU and on a GPU where there is one."""
-    for device in ('cpu', *(['cuda'] if torch.cuda.is_available() else [])):
-        yield _row(settings, device)
+    for device in settings.devices:
+        cfg = Config.fromfile(CONFIG)
+        images, cfg = settings.pick(4, 1), small_config(cfg) if settings.quick else cfg
+        yield row(settings, device, cfg, make_batch(cfg, images), 'R18 + light FPN, LARS')
 
 
-def _row(settings: Settings, device: str) -> Row:
-    cfg = Config.fromfile(CONFIG)
-    images, cfg = settings.pick(4, 1), small_config(cfg) if settings.quick else cfg
-    init_default_scope('mmvice')
+def row(settings: Settings, device: str, cfg: Config, batch: dict, network: str) -> Row:
+    """Line c for a config and a batch of its views; ``network`` is its name for the table."""
     model, plain = build_pair(cfg, device)
-    batch = make_batch(cfg, images)
-    views = batch['inputs'][0].shape
-    what = f'{images} images x {views[0]} views {views[2]}x{views[3]}, R18 + light FPN, LARS'
+    images, views = len(batch['inputs']), batch['inputs'][0].shape
+    what = f'{images} images x {views[0]} views {views[2]}x{views[3]}, {network}'
     progress(f'c: a training step on {device}: {what}')
     check_networks(model, plain, batch)
     sides = {side: _stepper(own, cfg, batch) for side, own in dict(ours=model, plain=plain).items()}
@@ -57,7 +56,7 @@ def _row(settings: Settings, device: str) -> Row:
         ratio=times.ratio('ours', 'plain'),
         target=at_most(1.1),
         details=dict(
-            config=CONFIG.name,
+            config=Path(cfg.filename).name,
             images=images,
             views=views[0],
             view_size=list(views[2:]),
@@ -72,6 +71,7 @@ def _row(settings: Settings, device: str) -> Row:
 
 def build_pair(cfg: Config, device: str) -> tuple[ViCE, MeanLoss]:
     """The model of a config in the middle of a run, and the same with the trivial loss."""
+    init_default_scope('mmvice')
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
     enter_steady_state(model.head)
@@ -89,6 +89,7 @@ def check_networks(model: ViCE, plain: MeanLoss, batch: dict) -> None:
 
 def make_batch(cfg: Config, images: int) -> dict:
     """A batch of the config's own view pipeline."""
+    init_default_scope('mmvice')
     with TemporaryDirectory() as folder:
         files = data.image_files(images, Path(folder))
         listed = Path(folder) / 'images.txt'
@@ -100,16 +101,17 @@ def make_batch(cfg: Config, images: int) -> dict:
 
 
 def _stepper(model: ViCE, cfg: Config, batch: dict) -> object:
-    optimizer = _optimizer(model, cfg)
+    optimizer = make_optimizer(model, cfg)
     return lambda: model.train_step(batch, optimizer)
 
 
-def _optimizer(model: ViCE, cfg: Config) -> OptimWrapper:
+def make_optimizer(model: ViCE, cfg: Config) -> OptimWrapper:
+    """The config's optimizer for a model."""
     return build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
 
 
 def _phases(model: ViCE, cfg: Config, batch: dict, device: str) -> str:
-    [times] = time_train_steps(model, _optimizer(model, cfg), [batch], 1, 0, device)
+    [times] = time_train_steps(model, make_optimizer(model, cfg), [batch], 1, 0, device)
     return 'ms by phase: ' + ', '.join(f'{phase} {times[phase]:.0f}' for phase in ('Preprocessing', *TRAIN_PHASES))
 
 

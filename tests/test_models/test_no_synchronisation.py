@@ -144,7 +144,7 @@ def test_preprocessing_waits_for_nothing(no_waiting, monkeypatch):
     assert out['inputs'].is_cuda and out['data_samples'][0].regions.is_cuda
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.gpu
 def test_a_step_on_a_gpu_waits_for_nothing():
     """All of it: preprocessing, network, loss with its queue and its monitor, gradients, optimizer."""
     model = MODELS.build(MODEL).cuda()
