@@ -200,9 +200,9 @@ def two_steps_in_two_processes(device: str) -> dict[str, torch.Tensor]:
         return two_steps(device)
 
 
-@ON_BOTH
-def test_two_processes_on_one_card(device):
-    """Over gloo: NCCL refuses two processes on one device."""
+@pytest.mark.gpu
+def test_two_processes_on_one_card(device='cuda'):
+    """Over gloo: NCCL refuses two processes on one device. The CPU's are in ``test_distributed``."""
     (one,) = run_processes(two_steps, 1, device)
     for several in run_processes(two_steps_in_two_processes, 2, device, timeout=100):
         assert several.keys() == one.keys()
