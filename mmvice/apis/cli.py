@@ -24,7 +24,7 @@ from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
 from .dist import prepare_cpu_processes
 from .errors import TRACEBACK
-from .setting_names import check_setting_names
+from .setting_names import check_setting_names, check_setting_values
 
 
 def existing_file(path: str) -> str:
@@ -76,7 +76,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config named by the arguments and apply ``--launcher``, ``--cfg-options`` and ``--work-dir``.
 
     Raises:
-        ValueError: If the name of a setting is mistyped.
+        ValueError: If the name of a setting is mistyped, or a value is one that cannot be.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(Path(args.config).expanduser())
@@ -84,6 +84,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     check_setting_names(cfg)
+    check_setting_values(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

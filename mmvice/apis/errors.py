@@ -13,6 +13,8 @@ from types import FrameType, TracebackType
 import mmengine.config
 import mmengine.registry
 
+from .step_errors import OF_SETTINGS, SHOW_WHERE, explain_step, first_line, settings
+
 TRACEBACK = '--traceback'
 
 _OWN = (Path(__file__).parents[1], Path(__file__).parents[2] / 'tools')
@@ -42,13 +44,14 @@ def explain(error: BaseException) -> str | None:
     """What an error says to the user; None if it is not meant for the user.
 
     Meant for the user is what mmvice or a tool raises on purpose, by a ``raise`` of its own, in a worker of a data
-    loader too; what MMEngine raises as it reads a config; a type or an argument there that does not exist; and that a
-    worker of a data loader is lost. The first such error counts, from the last one raised back through those that led
-    to it.
+    loader too; what MMEngine raises as it reads a config; a type, an argument or a value there that an object cannot
+    be built with; what keeps the first step from being computed (:mod:`.step_errors`); and that a worker of a data
+    loader is lost. The first such error counts, from the last one raised back through those that led to it.
     """
     cause: BaseException | None = error
     while cause is not None:
         message = _own_message(cause) or _building_message(cause) or _worker_message(str(cause)) or _lost(str(cause))
+        message = message or explain_step(cause)
         if message is not None:
             return message
         cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
@@ -70,13 +73,17 @@ def _building_message(error: BaseException) -> str | None:
     if not building:
         return None
     if isinstance(error, KeyError) and frames[-1] is building[-1]:
-        return _text(error).split('. Please check')[0]
-    arguments = re.search(r'argument|missing \d+ required', str(error))
+        return _text(error).split('. Please check')[0].splitlines()[0]
+    arguments = re.search(r'keyword argument|missing \d+ required|positional argument', str(error))
     if isinstance(error, TypeError) and arguments and (frames[-1] is building[-1] or _is_constructor(frames[-1])):
         built, given = (building[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
         if callable(built):
             takes = ', '.join(inspect.signature(built).parameters)
             return f'{_text(error)}: the config gives {built.__name__} {", ".join(given)}; it takes {takes}'
+    if isinstance(error, (*OF_SETTINGS, KeyError)):
+        built, given = (building[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
+        if isinstance(built, type) and isinstance(given, dict):
+            return f'{built.__name__} cannot be built with {settings(given)}: {first_line(error)} ({SHOW_WHERE})'
     return None
 
 

@@ -1,4 +1,4 @@
-"""Mistyped settings at the top of a config, which MMEngine leaves unread without a word."""
+"""Settings at the top of a config: mistyped names, which MMEngine leaves unread without a word, and values."""
 
 import difflib
 import inspect
@@ -17,6 +17,7 @@ SETTINGS = (*(name for name in inspect.signature(Runner).parameters if name != '
 # So do configs call variables that others may build on, and one such name is a setting.
 _VARIABLE = '_pipeline'
 _SIMILARITY = 0.8  # of the 1700 configs of MMSegmentation and MMPretrain, one has an unused name this near to a setting
+_LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
 def check_setting_names(cfg: Config) -> None:
@@ -45,3 +46,27 @@ def check_setting_names(cfg: Config) -> None:
 def _is_used(name: str, text: str) -> bool:
     """Whether a text has the name elsewhere than before an equals sign."""
     return re.search(rf'\b{re.escape(name)}\b(?!\s*=(?!=))', text) is not None
+
+
+def check_setting_values(cfg: Config) -> None:
+    """Refuse values that MMEngine uses before or beside the objects that it builds.
+
+    Raises:
+        ValueError: For the first such value.
+    """
+    for name in ('max_iters', 'max_epochs', 'val_interval'):
+        value = (cfg.get('train_cfg') or {}).get(name)
+        if value is not None and (not isinstance(value, (int, float)) or not value > 0):
+            raise ValueError(f'train_cfg.{name} must be a number above 0, got {value!r}')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if seed is not None and (not isinstance(seed, int) or not 0 <= seed < 2**32):
+        raise ValueError(f'randomness.seed must be a whole number from 0 to 2**32 - 1, or None, got {seed!r}')
+    level = cfg.get('log_level', 'INFO')
+    if level not in _LOG_LEVELS and not isinstance(level, int):
+        raise ValueError(f'log_level must be one of {", ".join(_LOG_LEVELS)}, got {level!r}')
+    keys = ((cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}).get('custom_keys') or {}
+    for key, value in keys.items():
+        if not isinstance(value, dict):
+            raise ValueError(
+                f'optim_wrapper.paramwise_cfg.custom_keys.{key} must be a dict such as dict(lr_mult=0.1), got {value!r}'
+            )

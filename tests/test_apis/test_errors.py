@@ -36,6 +36,16 @@ def test_a_bug_within_an_object_of_a_config_is_not(monkeypatch):
     assert explain(caught(lambda: TRANSFORMS.build(dict(type='mmvice.ContextualViewCrop')))) is None
 
 
+@pytest.mark.parametrize('kind', [TypeError, ValueError, AssertionError])
+def test_a_value_that_an_object_of_a_config_cannot_be_built_with_is(monkeypatch, kind):
+    def picky(self, num_views):
+        raise kind()
+
+    monkeypatch.setattr(ContextualViewCrop, '__init__', picky)
+    error = caught(lambda: TRANSFORMS.build(dict(type='mmvice.ContextualViewCrop', num_views='a')))
+    assert explain(error).startswith("ContextualViewCrop cannot be built with num_views='a': ")
+
+
 def test_types_and_arguments_of_a_config_are():
     assert 'Nothing is not in the mmvice::model registry' in explain(caught(lambda: MODELS.build(dict(type='Nothing'))))
     config = dict(type='mmvice.LightFPN', in_channels=[1], embed_dim=3)

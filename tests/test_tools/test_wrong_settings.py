@@ -263,6 +263,81 @@ def test_settings_that_cannot_work(refused, pretrain, option, words):
     assert all(word in message for word in words), message
 
 
+LOSS = 'model.decode_head.loss_decode'
+
+
+@pytest.mark.parametrize(
+    'kind, options, words',
+    [
+        ('probe', [f'{LOSS}.type=CrossEntropyLoss', f'{LOSS}.class_weight=[1,2]'], ['has 2 values', 'num_classes=8']),
+        (
+            'probe',
+            [f'{LOSS}.type=LovaszLoss', f'{LOSS}.reduction=none', f'{LOSS}.class_weight=[1,1,1,1,1,1,1,1,1]'],
+            ['loss_decode.class_weight has 9 values', 'num_classes=8'],
+        ),
+        ('probe', [f'{LOSS}.type=FocalLoss'], [f'{LOSS} (FocalLoss) cannot compute the first step', "'FocalLoss'"]),
+        (
+            'probe',
+            [f'{LOSS}.type=CrossEntropyLoss', f'{LOSS}.reduction=x'],
+            ['x is not a valid value', "reduction='x'"],
+        ),
+        ('probe', ['model.decode_head.ignore_index=a'], ["'ignore_index'", 'must be int']),
+        ('probe', ['model.decode_head.num_filters=2.5'], ['num_filters must be a whole number', 'got 2.5']),
+        ('probe', ['compile=True'], ['compile=True', 'ProbeSegmentor does not allow', 'model.compile']),
+        ('pretrain', ['compile.backend=eager'], ["'backend': 'eager'", 'ViCE does not allow']),
+        ('pretrain', ['compile=3'], ['compile must be True, False or a dict', 'got 3']),
+        ('pretrain', ['model.backbone.depth=19'], ['ResNet cannot be built with depth=19', 'invalid depth 19']),
+        ('pretrain', ['model.backbone.norm_cfg.type=GN'], ['ResNet cannot be built', 'does not hold']),
+        ('pretrain', ['model.head.temperature=a'], ['DenseSwAVHead cannot be built with', "temperature='a'"]),
+        ('pretrain', ['optim_wrapper.optimizer.lr=-1'], ['AdamW cannot be built with lr=-1', 'Invalid learning rate']),
+        ('pretrain', ['optim_wrapper.accumulative_counts=a'], ['OptimWrapper cannot be built', "'a'"]),
+        ('pretrain', ['optim_wrapper.paramwise_cfg.custom_keys.head=3'], ['custom_keys.head must be a dict', 'got 3']),
+        ('pretrain', ['train_dataloader.num_workers=-1'], ['num_workers', 'non-negative']),
+        ('pretrain', ['train_cfg.max_iters=0'], ['train_cfg.max_iters must be a number above 0, got 0']),
+        ('pretrain', ['randomness.seed=a'], ['randomness.seed must be a whole number', "'a'"]),
+        ('pretrain', ['log_level=LOUD'], ['log_level must be one of DEBUG, INFO', "'LOUD'"]),
+        ('clusters', ['train_cfg.seed=-1'], ['seed must be a whole number from 0', '-1']),
+        ('clusters', ['model.decode_head.kmeans_iters=2.5'], ['kmeans_iters must be a whole number', '2.5']),
+    ],
+)
+def test_values_that_torch_would_refuse(refused, request, kind, options, words):
+    random = [] if kind == 'pretrain' else ['model.embedder_checkpoint=None']
+    message = refused('train', request.getfixturevalue(kind), '--cfg-options', *random, *options)
+    assert all(word in message for word in words), message
+    assert len(message.splitlines()) == 1
+
+
+POOLING = dict(
+    seg_head="dict(type='DepthwiseSeparableASPPHead', in_channels=64, in_index=3, channels=8, dilations=(1, 2), "
+    "c1_in_channels=8, c1_channels=4, norm_cfg=dict(type='BN'))",
+    pyramid="dict(type='PSPHead', in_channels=64, in_index=3, channels=8, pool_scales=(1, 2), "
+    "norm_cfg=dict(type='BN'))",
+)
+
+
+@pytest.mark.parametrize('head', POOLING)
+def test_batch_norm_of_one_value_per_channel(refused, tool, probe, head):
+    decoder = f"dict(_delete_=True, type='SegHeadDecoder', embed_dims=6, head={POOLING[head]})"
+    probe.write_text(f'{probe.read_text()}\nmodel = {{**model, **dict(decoder={decoder}, freeze_embedder=False)}}\n')
+    options = ['model.embedder_checkpoint=None', 'train_dataloader.batch_size']
+    message = refused('train', probe, '--cfg-options', options[0], f'{options[1]}=1')
+    assert (
+        message.startswith('batch norm in model.decoder.head.') and 'got input size torch.Size([1, 8, 1, 1])' in message
+    )
+    assert 'raise the batch_size' in message and 'drop_last' in message
+    tool('train', probe, '--work-dir', 'two', '--cfg-options', options[0], f'{options[1]}=2')
+
+
+def test_batch_norm_of_one_value_per_channel_in_small_images(refused, tmp_path):
+    part = SEGMENTOR.replace('size=(96, 128)', 'size=(32, 32)')
+    pipeline = "[dict(type='Resize', scale=(32, 32), keep_ratio=False), dict(type='PackSegInputs')]"
+    config = write_config(
+        tmp_path / 'small.py', PROBE, f'{part}\ntrain_dataloader = dict(dataset=dict(pipeline={pipeline}))'
+    )
+    message = refused('train', config, '--cfg-options', 'train_dataloader.batch_size=1')
+    assert message.startswith('batch norm in model.backbone.layer4.0.bn1 gets one value per channel')
+
+
 @pytest.mark.parametrize('name', ['train', 'test'])
 def test_mistyped_names_of_settings(refused, probe, weights, name):
     probe.write_text(f'{probe.read_text()}\ntest_dataloder = dict(batch_size=2)\n')

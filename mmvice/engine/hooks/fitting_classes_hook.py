@@ -47,6 +47,21 @@ class FittingClassesHook(Hook):
                     f'model.{name}.num_classes={len(classes)}, or give {loader}.dataset the metainfo that the model is '
                     'meant for'
                 )
+            _check_class_weights(name, head)
+
+
+def _check_class_weights(name: str, head: nn.Module) -> None:
+    part = getattr(head, 'loss_decode', None)
+    several = isinstance(part, nn.ModuleList)
+    for number, loss in enumerate(part if several else [part]):
+        weights = getattr(loss, 'class_weight', None)
+        if not hasattr(weights, '__len__') or len(weights) in (head.num_classes, head.out_channels):
+            continue
+        where = f'{name}.loss_decode.{number}' if several else f'{name}.loss_decode'
+        raise ValueError(
+            f'model.{where}.class_weight has {len(weights)} values, but model.{name}.num_classes={head.num_classes}: '
+            'give one weight for each class'
+        )
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -38,7 +38,7 @@ class ClusterFitLoop(BaseLoop):
 
     Raises:
         TypeError: If the model has no cluster probe.
-        ValueError: If ``max_samples`` is not positive.
+        ValueError: If ``max_samples`` is not positive, or ``seed`` is no seed of NumPy's.
     """
 
     def __init__(
@@ -50,8 +50,10 @@ class ClusterFitLoop(BaseLoop):
         val_begin: int = 1,
     ) -> None:
         super().__init__(runner, dataloader)
-        if max_samples < 1:
-            raise ValueError(f'max_samples must be positive, got {max_samples}')
+        if not isinstance(max_samples, int) or max_samples < 1:
+            raise ValueError(f'max_samples must be a positive whole number, got {max_samples!r}')
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise ValueError(f'seed must be a whole number from 0 to 2**32 - 1, got {seed!r}')
         self.max_samples = max_samples
         self.seed = seed
         self.val_begin = val_begin

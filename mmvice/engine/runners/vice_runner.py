@@ -9,6 +9,7 @@ from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.engine.hooks import FittingStateHook, RegionQueueHook
+from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
 from mmvice.utils.file_limit import raise_file_limit
 
@@ -37,6 +38,24 @@ class ViCERunner(Runner):
         super().register_hooks(*args, **kwargs)
         self.register_hook(RegionQueueHook())
         self.register_hook(FittingStateHook())
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile a whole step of the model, if the config asks for it.
+
+        Raises:
+            ValueError: If the model is one whose step cannot be compiled as a whole, or ``compile`` is no bool or dict.
+        """
+        wanted = self.cfg.get('compile', False)
+        if not isinstance(wanted, (bool, dict)):
+            raise ValueError(f'compile must be True, False or a dict of arguments of torch.compile, got {wanted!r}')
+        model = getattr(self.model, 'module', self.model)
+        if wanted and isinstance(model, EmbedderMixin):
+            raise ValueError(
+                f'compile={wanted} at the top of a config compiles the whole step, which {type(model).__name__} does '
+                'not allow, as its step changes state outside the graph: take it out; model.compile=True of ViCE '
+                'compiles backbone and decoder'
+            )
+        super()._maybe_compile(target)
 
     def save_checkpoint(self, *args, **kwargs) -> None:
         """Save a checkpoint; takes the arguments of MMEngine's method."""

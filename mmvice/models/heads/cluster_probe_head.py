@@ -56,8 +56,8 @@ class ClusterProbeHead(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         for name, value in dict(num_clusters=num_clusters, kmeans_iters=kmeans_iters, kmeans_redo=kmeans_redo).items():
-            if value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'{name} must be a whole number of at least 1, got {value!r}')
         if matching not in ('majority', 'hungarian'):
             raise ValueError(f"matching must be 'majority' or 'hungarian', got {matching!r}")
         if matching == 'hungarian' and num_clusters != num_classes:

@@ -52,8 +52,10 @@ class LinearProbeHead(BaseDecodeHead):
         whiten: bool = False,
         **kwargs,
     ) -> None:
-        if num_filters is not None and num_filters < 1:
-            raise ValueError(f'num_filters must be at least 1, or None for the plain map, got {num_filters}')
+        if num_filters is not None and (not isinstance(num_filters, int) or num_filters < 1):
+            raise ValueError(
+                f'num_filters must be a whole number of at least 1, or None for the plain map, got {num_filters!r}'
+            )
         super().__init__(
             in_channels,
             channels=num_filters or in_channels,
