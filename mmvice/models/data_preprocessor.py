@@ -15,6 +15,9 @@ from mmvice.utils.device import to_device
 class ViCEDataPreprocessor(SegDataPreProcessor):
     """Turns packed views into one batch of normalised images; treats single images as MMSegmentation does.
 
+    Images of several sizes are not padded to a common one: each is treated as a batch of its own, so that nothing
+    depends on what an image is batched with. Only ``size`` or ``size_divisor``, for testing those of ``test_cfg``, pad.
+
     Views (M, 3, h, w) of N images become (N*M, 3, h, w), image-major (b = n*M + m). After normalisation the pixels
     under ``view_masks`` are replaced by noise, uniform in [-1, 1] (Sec. 3.2). The noise of a sample is drawn on the
     device by a generator of its own, seeded with the sample's ``noise_seed``: it is the same whatever else is in the
@@ -35,13 +38,13 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
             training: Passed on to MMSegmentation's preprocessor for single images.
 
         Returns:
-            dict: ``inputs`` (B, 3, h, w) float, and ``data_samples``.
+            dict: ``inputs`` (B, 3, h, w) float, or a list of (3, h, w) for images of several sizes; ``data_samples``.
 
         Raises:
             ValueError: If the samples of a batch hold views of different numbers or sizes.
         """
         if data['inputs'][0].ndim != 4:
-            return super().forward(data, training)
+            return self._single_images(data, training)
         data = self.cast_data(data)
         views, samples = data['inputs'], data.get('data_samples')
         shapes = {tuple(v.shape) for v in views}
@@ -58,6 +61,22 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
         if samples is not None and any('view_masks' in s for s in samples):
             views = self._mask_with_noise(views, samples)
         return dict(inputs=views, data_samples=samples)
+
+    def _single_images(self, data: dict, training: bool) -> dict[str, Any]:
+        if len({image.shape[-2:] for image in data['inputs']}) == 1:
+            return super().forward(data, training)
+        samples = data.get('data_samples') or [None] * len(data['inputs'])
+        alone = [
+            super(ViCEDataPreprocessor, self).forward(
+                dict(inputs=[image], data_samples=None if sample is None else [sample]), training
+            )
+            for image, sample in zip(data['inputs'], samples)
+        ]
+        inputs = [part['inputs'][0] for part in alone]
+        if len({image.shape for image in inputs}) == 1:
+            inputs = torch.stack(inputs)
+        samples = None if samples[0] is None else [part['data_samples'][0] for part in alone]
+        return dict(inputs=inputs, data_samples=samples)
 
     def cast_data(self, data: Any) -> Any:
         """Put the tensors of a batch on the device, without waiting for their arrival."""

@@ -196,20 +196,23 @@ class EmbeddingMap:
         lower = rows[batch, below, left] * (1 - wx) + rows[batch, below, right] * wx
         return unit_vectors(upper * (1 - wy) + lower * wy, dim=1)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """First and second moment of the embeddings of all pixels: mean (D,) and mean outer product (D, D).
+    def moments(self, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """First and second moment of the embeddings of pixels: mean (D,) and mean outer product (D, D).
 
-        Both are zeros for a batch of no maps.
+        Both are zeros without pixels.
+
+        Args:
+            mask: bool (B, H, W), the pixels that count; None for all.
         """
         with self._full_precision():
             rows = self._feature_rows()
-            inverse = self._inverse_norms()
+            inverse = self._inverse_norms() if mask is None else self._inverse_norms() * mask
             sizes = [*zip(rows.shape[1:3], self.size)]
             linear_y, linear_x = (linear_matrix(*lengths, rows.device, rows.dtype) for lengths in sizes)
             quadratic_y, quadratic_x = (quadratic_matrix(*lengths, rows.device, rows.dtype) for lengths in sizes)
             first = torch.einsum('byx,byxd->d', linear_y.T @ inverse @ linear_x, rows)
             second = gram_map_adjoint(quadratic_y.T @ inverse.square() @ quadratic_x, rows)
-            pixels = max(inverse.numel(), 1)
+            pixels = max(inverse.numel(), 1) if mask is None else mask.sum().clamp_min(1)
             return first / pixels, second / pixels
 
     def _check_weight(self, weight: Tensor, bias: Tensor | None) -> None:

@@ -112,9 +112,12 @@ class ClusterFitLoop(BaseLoop):
         counts = torch.zeros(head.num_clusters, head.num_classes, dtype=torch.int64, device=head.centroids.device)
         once = iter(self._first_of_its_image())
         for inputs, data_samples in self._batches(model, 'classes of clusters'):
-            labels = torch.stack([sample.gt_sem_seg.data.squeeze(0) for sample in data_samples]).to(inputs.device)
-            own = torch.tensor([next(once) for _ in data_samples], device=inputs.device)
-            counts += head.count(head.assign(model.extract_feat(inputs))[own], labels[own])
+            own = [next(once) for _ in data_samples]
+            for places, embeddings in model.extract_maps(inputs):
+                new = [k for k, place in enumerate(places) if own[place]]
+                labels = [data_samples[places[k]].gt_sem_seg.data.squeeze(0) for k in new]
+                if new:
+                    counts += head.count(head.assign(embeddings)[new], torch.stack(labels).to(counts.device))
         all_reduce(counts)
         head.match_classes(counts)
         agreement = counts.gather(1, head.cluster_classes[:, None]).sum() / counts.sum()
@@ -137,13 +140,15 @@ class ClusterFitLoop(BaseLoop):
         draws = np.random.RandomState(self.seed).randint(2**32, size=(num_images, per_image), dtype=np.uint32)
         drawn, indices = [], iter(self._indices())
         for inputs, _ in self._batches(model, 'embeddings for k-means'):
-            embeddings = model.extract_feat(inputs)
-            height, width = embeddings.size
-            pixels = torch.from_numpy(draws[[next(indices) for _ in embeddings.features]] % (height * width)).long()
-            batch = torch.arange(len(embeddings))[:, None].expand_as(pixels)
-            where = (index.flatten().to(inputs.device) for index in (batch, pixels // width, pixels % width))
-            drawn.append(embeddings.sample(*where).cpu().float().unflatten(0, pixels.shape))
-        return torch.cat(drawn).numpy()
+            own, of_image = [next(indices) for _ in inputs], {}
+            for places, embeddings in model.extract_maps(inputs):
+                height, width = embeddings.size
+                pixels = torch.from_numpy(draws[[own[place] for place in places]] % (height * width)).long()
+                batch = torch.arange(len(embeddings))[:, None].expand_as(pixels)
+                where = (index.flatten().to(inputs[0].device) for index in (batch, pixels // width, pixels % width))
+                of_image |= zip(places, embeddings.sample(*where).cpu().float().unflatten(0, pixels.shape))
+            drawn += [of_image[place] for place in range(len(own))]
+        return torch.stack(drawn).numpy()
 
     def _gather(self, samples: np.ndarray) -> np.ndarray:
         """Embeddings (n, D) of all processes, by the index of their image in the dataset, each image once."""
@@ -152,7 +157,9 @@ class ClusterFitLoop(BaseLoop):
             of_image |= zip(indices, part)
         return np.concatenate([of_image[index] for index in sorted(of_image)])
 
-    def _batches(self, model: torch.nn.Module, what: str) -> Iterator[tuple[torch.Tensor, Sequence]]:
+    def _batches(
+        self, model: torch.nn.Module, what: str
+    ) -> Iterator[tuple[torch.Tensor | Sequence[torch.Tensor], Sequence]]:
         """Preprocessed batches under a progress bar."""
         print_log(f'{what}: {len(self.dataloader)} batches', logger='current', level=logging.INFO)
         bar = ProgressBar(len(self.dataloader), file=sys.stderr) if is_main_process() else None

@@ -1,7 +1,12 @@
 """A linear map from frozen embeddings to classes."""
 
+from collections.abc import Sequence
+
 import torch
+from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.structures import SegDataSample
+from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
@@ -11,6 +16,9 @@ from mmvice.structures import EmbeddingMap
 
 _PIXELS_PER_CHANNEL = 1000  # that a covariance is estimated from
 _DOUBLE_CHANNELS = 256  # of which moments are still computed in fp64
+
+Masked = tuple[EmbeddingMap, Tensor | None]
+"""Embeddings, and the pixels (B, H, W) of them that count; None for all."""
 
 
 @MODELS.register_module()
@@ -90,14 +98,47 @@ class LinearProbeHead(BaseDecodeHead):
         """Class of every pixel, int64 (B, H, W), without the maps of logits."""
         return embeddings.argmax(*self.linear_map())
 
-    def linear_map(self, embeddings: EmbeddingMap | None = None) -> tuple[Tensor, Tensor]:
+    def loss(
+        self, inputs: EmbeddingMap | Sequence[EmbeddingMap], batch_data_samples: SampleList, train_cfg: ConfigType
+    ) -> dict[str, Tensor]:
+        """Losses over the pixels of a batch; those that only pad an image to the size of others do not count.
+
+        Args:
+            inputs: Embeddings of images of one size, or a sequence of those for several sizes.
+            batch_data_samples: Samples with ``gt_sem_seg``, in the order of the maps.
+            train_cfg: Not used.
+        """
+        maps = [inputs] if isinstance(inputs, EmbeddingMap) else list(inputs)
+        paddings = [sample.get('padding_size', (0, 0, 0, 0)) for sample in batch_data_samples]
+        if len(maps) == 1 and not any(map(any, paddings)):
+            return self.loss_by_feat(self.forward(maps[0]), batch_data_samples)
+        masks = _unpadded(maps, paddings)
+        weight, bias = self.linear_map([*zip(maps, masks)] if self.training else None)
+        logits = torch.cat([e.project(weight, bias).movedim(1, -1)[mask] for e, mask in zip(maps, masks)])
+        labels = [sample.gt_sem_seg.data.squeeze(0) for sample in batch_data_samples]
+        kept = torch.cat([part[mask] for part, mask in zip(labels, (mask for group in masks for mask in group))])
+        row = SegDataSample(gt_sem_seg=PixelData(data=kept[None, None]))
+        return self.loss_by_feat(logits.T[None, :, None], [row])
+
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """MMSegmentation's losses of logits (B, classes, H, W).
+
+        ``acc_seg`` is 0 where nothing is labelled, and not the 100 of MMSegmentation.
+        """
+        losses = super().loss_by_feat(seg_logits, batch_data_samples)
+        labels = self._stack_batch_gt(batch_data_samples)
+        return losses | dict(acc_seg=losses['acc_seg'] * (labels != self.ignore_index).any())
+
+    def linear_map(self, embeddings: EmbeddingMap | Sequence[Masked] | None = None) -> tuple[Tensor, Tensor]:
         """The probe as one linear map: weight (classes, D) and bias (classes,).
 
         Args:
-            embeddings: Batch whose statistics batch norm uses, and takes into its running ones; None for the running
-                statistics themselves, as at inference.
+            embeddings: Batch whose statistics batch norm uses, and takes into its running ones: a map, or maps with
+                masks of the pixels that count. None for the running statistics themselves, as at inference.
         """
         classify = self.conv_seg.weight.flatten(1)
+        if isinstance(embeddings, EmbeddingMap):
+            embeddings = [(embeddings, None)]
         with torch.autocast(classify.device.type, enabled=False):
             if self.whiten and embeddings is not None and not self._known_fitted:
                 self._known_fitted = bool(self.is_fitted)
@@ -139,7 +180,7 @@ class LinearProbeHead(BaseDecodeHead):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
-    def _fit_whitening(self, embeddings: EmbeddingMap) -> None:
+    def _fit_whitening(self, embeddings: Sequence[Masked]) -> None:
         """Find the coordinates: those in which the batches so far, of all processes, have covariance 1."""
         first, second, count = (value.double() for value in _moments(embeddings))
         sums = torch.cat([first * count, (second * count).flatten(), count])
@@ -153,7 +194,7 @@ class LinearProbeHead(BaseDecodeHead):
         self.whitening.copy_(directions * scale @ directions.T)
         self.is_fitted.copy_(count >= _PIXELS_PER_CHANNEL * dims)
 
-    def _batch_statistics(self, embeddings: EmbeddingMap, filters: Tensor) -> tuple[Tensor, Tensor]:
+    def _batch_statistics(self, embeddings: Sequence[Masked], filters: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (L,) of the filter outputs over all pixels of the batch."""
         first, second, count = _moments(embeddings)
         covariance = (second - torch.outer(first, first)).to(filters.dtype)
@@ -170,16 +211,33 @@ class LinearProbeHead(BaseDecodeHead):
         return mean, variance
 
 
-def _moments(embeddings: EmbeddingMap) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (D,), mean outer product (D, D) and number (1,) of the pixels of all processes."""
-    if embeddings.embed_dims <= _DOUBLE_CHANNELS:  # a variance is the small difference of two moments
-        embeddings = EmbeddingMap(embeddings.features.double(), embeddings.size)
-    first, second = embeddings.moments()
-    count = first.new_full((1,), len(embeddings) * embeddings.size[0] * embeddings.size[1])
+def _unpadded(maps: Sequence[EmbeddingMap], paddings: Sequence[Sequence[int]]) -> list[Tensor]:
+    """For every map the pixels (B, H, W) of the images themselves; paddings are left, right, top and bottom."""
+    masks, rest = [], iter(paddings)
+    for e in maps:
+        height, width = e.size
+        mask = torch.zeros(len(e), height, width, dtype=torch.bool, device=e.features.device)
+        for part, (left, right, top, bottom) in zip(mask, rest):
+            part[top : height - bottom, left : width - right] = True
+        masks.append(mask)
+    return masks
+
+
+def _moments(embeddings: Sequence[Masked]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (D,), mean outer product (D, D) and number (1,) of the pixels of all maps and all processes."""
+    parts = []
+    for e, mask in embeddings:
+        if e.embed_dims <= _DOUBLE_CHANNELS:  # a variance is the small difference of two moments
+            e = EmbeddingMap(e.features.double(), e.size)
+        first, second = e.moments(mask)
+        count = first.new_full((1,), len(e) * e.size[0] * e.size[1]) if mask is None else mask.sum()[None].to(first)
+        parts.append((first, second, count))
+    if len(parts) == num_processes() == 1:
+        return parts[0]
+    dims = embeddings[0][0].embed_dims
+    sums = sum(torch.cat([first * count, (second * count).flatten(), count]) for first, second, count in parts)
     if num_processes() > 1:
         # losses of all processes depend on these, so that their gradients are to be summed, too
-        sums = all_reduce(torch.cat([first * count, (second * count).flatten(), count]))
-        dims = len(first)
-        count = sums[-1:]
-        first, second = sums[:dims] / count, sums[dims:-1].reshape(dims, dims) / count
-    return first, second, count
+        sums = all_reduce(sums)
+    count = sums[-1:]
+    return sums[:dims] / count, sums[dims:-1].reshape(dims, dims) / count, count

@@ -1,12 +1,13 @@
 """An embedder, frozen or not, with a probe on it, as a segmentor of MMSegmentation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from mmengine.structures import PixelData
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
-from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList
+from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList, SampleList, stack_batch
 from torch import Tensor
 
 from mmvice.models.embedder import EmbedderMixin, build_preprocessor
@@ -98,32 +99,55 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_embedder):
             return self.embed(inputs)
 
+    def extract_maps(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
+        """Embed images of any sizes, those of one size together.
+
+        Args:
+            inputs: Images (B, 3, H, W), or a list of (3, H, W).
+
+        Returns:
+            list: For every size the places of its images in the batch, and their embeddings.
+        """
+        if isinstance(inputs, Tensor):
+            return [(list(range(len(inputs))), self.extract_feat(inputs))]
+        places: dict[torch.Size, list[int]] = {}
+        for place, image in enumerate(inputs):
+            places.setdefault(image.shape, []).append(place)
+        return [(own, self.extract_feat(torch.stack([inputs[place] for place in own]))) for own in places.values()]
+
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Class logits (B, classes, H, W) of images (B, 3, H, W)."""
         return self.decode_head.predict(self.extract_feat(inputs), batch_img_metas, self.test_cfg)
 
-    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses of the probe on a batch of images (B, 3, H, W) with ``gt_sem_seg``."""
-        losses = self.decode_head.loss(self.extract_feat(inputs), data_samples, self.train_cfg)
+    def loss(self, inputs: Tensor | Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of the probe on a batch of images with ``gt_sem_seg``: (B, 3, H, W), or a list of (3, H, W)."""
+        if not self.freeze_embedder and not isinstance(inputs, Tensor):
+            # batch norm of an embedder that learns takes its statistics from one batch, and in every process from one
+            inputs, data_samples = stack_batch(inputs, data_samples, size_divisor=1)
+        maps = self.extract_maps(inputs)
+        data_samples = [data_samples[place] for places, _ in maps for place in places]
+        losses = self.decode_head.loss([embeddings for _, embeddings in maps], data_samples, self.train_cfg)
         return {f'decode.{name}': value for name, value in losses.items()}
 
     @torch.no_grad()
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
-        """Segment whole images (B, 3, H, W); the result has each image's original size.
+    def predict(self, inputs: Tensor | Sequence[Tensor], data_samples: OptSampleList = None) -> SampleList:
+        """Segment whole images, (B, 3, H, W) or a list of (3, H, W); the result has each image's original size.
 
         Returns:
             list: ``SegDataSample`` with ``pred_sem_seg`` (1, H, W), and with ``seg_logits`` (classes, H, W) if
             ``test_cfg`` asks for them.
         """
         if data_samples is None:
-            data_samples = [SegDataSample(metainfo=dict(ori_shape=inputs.shape[2:])) for _ in inputs]
-        if (self.test_cfg or {}).get('seg_logits') or any(map(_is_moved, data_samples)):
-            metas = [sample.metainfo for sample in data_samples]
-            return self.postprocess_result(self.encode_decode(inputs, metas), data_samples)
-        features = self.extract_feat(inputs).features
-        for b, sample in enumerate(data_samples):
-            embeddings = EmbeddingMap(features[b : b + 1], sample.ori_shape)
-            sample.set_data(dict(pred_sem_seg=PixelData(data=self.decode_head.classify(embeddings))))
+            data_samples = [SegDataSample(metainfo=dict(ori_shape=image.shape[1:])) for image in inputs]
+        for places, maps in self.extract_maps(inputs):
+            samples = [data_samples[place] for place in places]
+            if (self.test_cfg or {}).get('seg_logits') or any(map(_is_moved, samples)):
+                metas = [sample.metainfo for sample in samples]
+                self.postprocess_result(self.decode_head.predict(maps, metas, self.test_cfg), samples)
+                continue
+            for b, sample in enumerate(samples):
+                embeddings = EmbeddingMap(maps.features[b : b + 1], sample.ori_shape)
+                sample.set_data(dict(pred_sem_seg=PixelData(data=self.decode_head.classify(embeddings))))
         return data_samples
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
