@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from mmvice.utils.device import to_device
 from mmvice.utils.jit import jit, share_out
+from mmvice.utils.triton import use_kernels
 
 
 @lru_cache(maxsize=64)
@@ -157,9 +158,8 @@ def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
 
 def _adjoint_in_one_product(coefficients: Tensor, rows: Tensor) -> Tensor:
     """The neighbours of every vector are summed up first, which leaves one of the five matrix products."""
-    gradient = _gradient_by_loops if rows.device.type == 'cpu' else _gradient_by_products
     dims = rows.shape[-1]
-    total = rows.reshape(-1, dims).T @ gradient(rows, coefficients.to(rows.dtype)).reshape(-1, dims) / 2
+    total = rows.reshape(-1, dims).T @ _gram_gradient(rows, coefficients.to(rows.dtype)).reshape(-1, dims) / 2
     return (total + total.T) / 2
 
 
@@ -169,13 +169,29 @@ class _GramMap(torch.autograd.Function):
     @staticmethod
     def forward(ctx, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
-        return _gram_by_loops(rows) if rows.device.type == 'cpu' else _gram_by_products(rows)
+        if rows.device.type == 'cpu':
+            return _gram_by_loops(rows)
+        if use_kernels(rows):
+            from .cell_kernels import cell_gram_map  # imports Triton
+
+            return cell_gram_map(rows)
+        return _gram_by_products(rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor) -> Tensor:
         (rows,) = ctx.saved_tensors
-        return (_gradient_by_loops if rows.device.type == 'cpu' else _gradient_by_products)(rows, grad)
+        return _gram_gradient(rows, grad)
+
+
+def _gram_gradient(rows: Tensor, grad: Tensor) -> Tensor:
+    if rows.device.type == 'cpu':
+        return _gradient_by_loops(rows, grad)
+    if use_kernels(rows):
+        from .cell_kernels import cell_gram_gradient  # imports Triton
+
+        return cell_gram_gradient(rows, grad)
+    return _gradient_by_products(rows, grad)
 
 
 def _gram_by_products(rows: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmvice.utils.device import to_device
+from mmvice.utils.triton import use_kernels
 
 from .bilinear import bilinear_axis
 from .region_matrix import region_matrix
@@ -91,6 +92,11 @@ def region_sums(
         values, columns, starts = region_matrix(weights, ids, rows.shape[1:3], num_ids)
         flat = rows.reshape(-1, rows.shape[-1])
         sums = F.embedding_bag(columns, flat, starts, mode='sum', per_sample_weights=values)
+    elif use_kernels(rows):
+        from .cell_kernels import cell_region_sums  # imports Triton
+
+        weights = rows.new_ones(ids.shape) if pixel_weights is None else pixel_weights
+        sums = cell_region_sums(rows, weights, ids, num_ids)
     else:
         sums = _sums_of_runs(rows, pixel_weights, ids, num_ids)
     if not mean:
@@ -100,10 +106,18 @@ def region_sums(
 
 
 def _sums_of_runs(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids: int) -> Tensor:
-    """The sums (R, D) of :func:`region_sums`, by arrays whose length does not depend on the regions.
+    """The sums (R, D) of :func:`region_sums`, by arrays whose length does not depend on the regions."""
+    return _sparse_product(rows, *runs_of_cells(rows, pixel_weights, ids), num_ids)
 
-    Pixels are visited one interpolation cell after the other; consecutive pixels of one cell and one region, a run,
-    share their four low-resolution neighbours and are summed first.
+
+def runs_of_cells(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What consecutive pixels of one interpolation cell and one region, a run, take of the cell's four vectors.
+
+    Pixels are visited one cell after the other. Arguments are those of :func:`region_sums`.
+
+    Returns:
+        Weights (n, 4) of the four vectors; the upper left one (n,) among the B * h * w; the region (n,) of every run;
+        and which of the runs there are: bool (n,), first those. n is the number of pixels.
     """
     batch, height, width, _ = rows.shape
     size = (ids.shape[1], ids.shape[2])
@@ -118,7 +132,7 @@ def _sums_of_runs(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_i
     entries = rows.new_zeros(len(first) + 1, 4).index_add(0, run_of_pixel, weights.reshape(-1, 4))[1:]
     pixels = size[0] * size[1]
     corners = first // pixels * (height * width) + cells[first % pixels]
-    return _sparse_product(rows, entries, corners, ids.flatten()[first], num_ids, used)
+    return entries, corners, ids.flatten()[first], used
 
 
 def _runs(ids: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -155,7 +169,7 @@ def _count_ids_unasked(ids: Tensor, num_ids: int) -> Tensor:
 
 
 def _sparse_product(
-    rows: Tensor, entries: Tensor, corners: Tensor, regions: Tensor, num_regions: int, used: Tensor
+    rows: Tensor, entries: Tensor, corners: Tensor, regions: Tensor, used: Tensor, num_regions: int
 ) -> Tensor:
     """Sums (R, D) over regions of weighted low-resolution vectors.
 
@@ -164,8 +178,8 @@ def _sparse_product(
         entries: (n, 4) weights of the four neighbours.
         corners: (n,) upper left neighbour among the B * h * w vectors, ascending over the entries that are used.
         regions: (n,) region of every entry.
-        num_regions: Number of regions R.
         used: bool (n,), the entries that count, which come first.
+        num_regions: Number of regions R.
     """
     flat = rows.reshape(-1, rows.shape[-1])
     _, height, width, _ = rows.shape
