@@ -20,7 +20,7 @@ OPTIONS = (
     *('model.backbone.base_channels=4', 'model.decoder.in_channels=[4,8,16,32]', 'model.head.num_concepts=8'),
     *('model.head.queue_length=30', 'model.head.queue_start_iter=2', 'model.head.freeze_concepts_iters=1'),
     *('train_dataloader.batch_size=2', 'train_dataloader.dataset.num_scenes=5', 'custom_hooks=[]'),
-    *('param_scheduler.0.end=2', 'param_scheduler.1.begin=2', f'param_scheduler.1.end={STEPS}'),
+    f'param_scheduler.0.end={STEPS}',
     *(f'train_cfg.max_iters={STEPS}', 'default_hooks.checkpoint.max_keep_ckpts=2', 'log_level=WARNING'),
     f'default_hooks.checkpoint.interval={INTERVAL}',
 )

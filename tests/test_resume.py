@@ -27,7 +27,7 @@ def run(work_dir, stop, num_workers=0, resume=False, total=6, seed=0):
     cfg.model.head.update(num_concepts=8, queue_length=30, queue_start_iter=2, freeze_concepts_iters=1)
     cfg.train_dataloader.update(batch_size=2, num_workers=num_workers, persistent_workers=num_workers > 0)
     cfg.train_dataloader.dataset.num_scenes = 5
-    cfg.param_scheduler[0].end, cfg.param_scheduler[1].begin, cfg.param_scheduler[1].end = 2, 2, total
+    cfg.param_scheduler[0].end = total  # also of a run that stops before
     cfg.train_cfg.max_iters = stop
     cfg.default_hooks.checkpoint.interval = stop
     build_runner(cfg).train()

@@ -12,6 +12,5 @@ model = dict(
 )
 train_dataloader = dict(batch_size=8)
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
-param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-4, by_epoch=False, begin=0, end=200)]
 train_cfg = dict(max_iters=200, val_interval=200)
 auto_scale_lr = dict(base_batch_size=8)

@@ -11,5 +11,4 @@ model = dict(
     decode_head=dict(type='LinearProbeHead', num_classes=11, num_filters=64),
 )
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
-param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-4, by_epoch=False, begin=0, end=1000)]
 train_cfg = dict(max_iters=1000, val_interval=1000)

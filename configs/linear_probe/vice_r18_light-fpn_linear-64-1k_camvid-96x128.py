@@ -12,5 +12,4 @@ model = dict(
 )
 # AdamW, for a twelfth of the steps of the paper's SGD; whiten=True in the head gets further in as many
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=0.02, weight_decay=1e-4))
-param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=1e-4, by_epoch=False, begin=0, end=1000)]
 train_cfg = dict(max_iters=1000, val_interval=1000)

@@ -10,9 +10,6 @@ model = dict(
     decoder=dict(embed_dims=64),
     head=dict(type='DenseSwAVHead', num_concepts=64, queue_length=1500, queue_start_iter=50, freeze_concepts_iters=50),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=60),
-    dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=60, end=400),
-]
+param_scheduler = [dict(type='WarmupCosineLR', by_epoch=False, warmup_ratio=0.15, start_factor=0.01, end_factor=0.001)]
 train_cfg = dict(max_iters=400)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100))

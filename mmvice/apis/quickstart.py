@@ -161,12 +161,7 @@ class Quickstart:
         """The config of pretraining with what this quickstart changes in it."""
         cfg = self._load(PRETRAINING, 'vice')
         if self.steps is not None:
-            before = cfg.train_cfg.max_iters
             cfg.train_cfg.max_iters = self.steps
-            for scheduler in cfg.param_scheduler:
-                for end in ('begin', 'end'):
-                    scheduler[end] = round(scheduler[end] * self.steps / before)
-            cfg.param_scheduler = [s for s in cfg.param_scheduler if s.end > s.begin]
             interval = cfg.default_hooks.logger.interval
             cfg.default_hooks.logger.interval = max(min(interval, self.steps // 30), 1)
         cfg.merge_from_dict(self.pretrain_options)
@@ -177,7 +172,6 @@ class Quickstart:
         cfg = self._load(PROBES[network, probe], f'{network}_{probe}')
         if probe == 'linear' and self.probe_steps is not None:
             cfg.train_cfg.max_iters = self.probe_steps
-            cfg.param_scheduler[0].end = self.probe_steps
         for name in ('backbone', 'decoder'):
             cfg.model[name] = pretraining.model[name]
         start = INITIAL if network == 'random_init' else self._checkpoint('vice', pretraining).name

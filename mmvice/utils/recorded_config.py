@@ -17,6 +17,8 @@ def recorded_setting(text: Any, name: str) -> Any:
     Example:
         >>> recorded_setting("model = dict(head=dict(type='LinearProbeHead', num_classes=8))", 'model.head.num_classes')
         8
+        >>> recorded_setting("model = dict(head=dict(type='LinearProbeHead', num_classes=8))", 'model.head')
+        {'type': 'LinearProbeHead', 'num_classes': 8}
     """
     if not isinstance(text, str):
         return None
@@ -34,9 +36,25 @@ def recorded_setting(text: Any, name: str) -> Any:
     for key in rest:
         node = _entry(node, key)
     try:
-        return ast.literal_eval(node) if node is not None else None
+        return _plain(node) if node is not None else None
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
+
+
+def _plain(node: ast.expr) -> Any:
+    """The value of a literal, in which ``dict`` may be called by its name.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {entry.arg: _plain(entry.value) for entry in node.keywords}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [_plain(entry) for entry in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {ast.literal_eval(key): _plain(value) for key, value in zip(node.keys, node.values)}
+    return ast.literal_eval(node)
 
 
 def _entry(node: ast.expr | None, key: str) -> ast.expr | None:

@@ -140,6 +140,28 @@ def test_another_batch_size_is_warned_of(content, tool, toy_config, said):
     assert 'run/iter_4.pth was trained with train_dataloader.batch_size=2, and this config has 4' in said[0]
 
 
+@pytest.mark.parametrize('before, size, processes, warned', [(2, 4, 1, False), (2, 2, 1, True), (None, 2, 1, False)])
+def test_images_of_a_step_are_compared_over_all_processes(
+    content, tool, toy_config, said, before, size, processes, warned
+):
+    """2 x 2 images then 1 x 4 are as many; an older checkpoint does not say how many processes there were."""
+    content['meta']['num_processes'] = before
+    torch.save(content, 'run/iter_4.pth')
+    tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX, f'train_dataloader.batch_size={size}')
+    assert len(said) == warned
+    if warned:
+        sides = 'batch_size=2 in 2 processes, 4 images a step, and this config has 2 in 1 process, 2 images a step'
+        assert sides in said[0]
+
+
+def test_an_older_checkpoint_tells_the_number_of_processes_by_its_queues(content, tool, toy_config, said):
+    del content['meta']['num_processes']
+    queues = dict(queue=torch.zeros(2, 3, 4), progress=torch.zeros(2, 3, dtype=torch.int64))
+    torch.save({**content, 'region_queues': queues}, 'run/iter_4.pth')
+    tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX)
+    assert len(said) == 1 and 'batch_size=2 in 2 processes' in said[0]
+
+
 def test_a_run_that_goes_on_as_it_was_is_not_warned(content, tool, toy_config, said):
     tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX)
     assert said == []

@@ -6,6 +6,7 @@ from .finite_loss_hook import FiniteLossHook
 from .fitting_classes_hook import FittingClassesHook
 from .fitting_custom_keys_hook import FittingCustomKeysHook
 from .fitting_decoder_hook import FittingDecoderHook
+from .fitting_sampler_hook import FittingSamplerHook
 from .fitting_state_hook import FittingStateHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
@@ -21,6 +22,7 @@ __all__ = [
     'FittingClassesHook',
     'FittingCustomKeysHook',
     'FittingDecoderHook',
+    'FittingSamplerHook',
     'FittingStateHook',
     'FittingWeightsHook',
     'InitialWeightsHook',

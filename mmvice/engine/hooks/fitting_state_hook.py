@@ -4,12 +4,15 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
+from torch import Tensor
 from torch.optim import Optimizer
 
+from mmvice.engine.resumed_settings import take_settings
 from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint_structure import check_optimizer_state, check_training_state, missing_state
 from mmvice.utils.recorded_config import recorded_setting
@@ -21,18 +24,23 @@ _ANEW = 'or start anew with its weights, by load_from=FILE without --resume and 
 class FittingStateHook(Hook):
     """Compares the state of a training in a checkpoint with the run that is to go on from it.
 
-    MMEngine goes on without what a checkpoint lacks, with the moments of an optimizer at zero, say, and gives state to
-    whatever optimizer and schedulers a config has. Refused are a checkpoint without one of them, with those of another
-    kind or number, and with contents that cannot be one's state. Another batch size, and schedules that were taken out,
-    are warned of.
+    MMEngine goes on without what a checkpoint lacks, with the moments of an optimizer at zero, say, gives state to
+    whatever optimizer and schedulers a config has, and overwrites what the config says with what the checkpoint says.
+    Refused are a checkpoint without one of them, with those of another kind or number, and with contents that cannot be
+    one's state. Settings that differ are taken from the config, with a warning: learning rates are those that a run of
+    this config has at that step. Another number of images in a step, and schedules that were taken out, are warned of.
 
     :class:`mmvice.engine.ViCERunner` has this hook without being told.
     """
 
     priority = 'VERY_HIGH'  # before a hook or MMEngine uses what is in it
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note down the number of processes, on which the number of images in a step depends."""
+        checkpoint['meta']['num_processes'] = get_world_size()
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare, before the Runner takes anything over.
+        """Compare, before the Runner takes anything over, and put settings of the config into the checkpoint.
 
         Raises:
             ValueError: If the run cannot go on; the message has the file and both sides.
@@ -42,26 +50,28 @@ class FittingStateHook(Hook):
         source = runner._load_from or find_latest_checkpoint(runner.work_dir)
         check_training_state(checkpoint, source)
         config = checkpoint['meta'].get('cfg')
-        for name, optimizer, state in _optimizers(runner, checkpoint['optimizer'], source):
+        for name, wrapper, state in _optimizers(runner, checkpoint['optimizer'], source):
             kinds = [recorded_setting(text, f'{name}.type') for text in (config, runner.cfg.pretty_text)]
-            _compare_optimizers(optimizer, state, name, kinds, source)
+            _compare_optimizers(wrapper.optimizer, state, name, kinds, source)
         _compare_schedulers(runner, checkpoint, source)
-        _compare_batches(runner, config, source)
+        _compare_batches(runner, checkpoint, source)
+        _place_within_epochs(runner, checkpoint['meta'], source)
+        _take_settings(runner, checkpoint, source)
         _tell_the_end(runner, checkpoint['meta'], source)
 
 
-def _optimizers(runner: Runner, state: Mapping[str, Any], source: str) -> list[tuple[str, Optimizer, Any]]:
+def _optimizers(runner: Runner, state: Mapping[str, Any], source: str) -> list[tuple[str, OptimWrapper, Any]]:
     """Every optimizer with its setting and its state."""
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, OptimWrapper):
-        return [('optim_wrapper.optimizer', wrapper.optimizer, state)]
+        return [('optim_wrapper.optimizer', wrapper, state)]
     own = dict(wrapper.items())
     if own.keys() != state.keys():
         raise ValueError(
             f'{source} has the optimizers {", ".join(map(str, state))}, and optim_wrapper of this config '
             f'{", ".join(own)}: use the config it was trained with, {_ANEW}'
         )
-    return [(f'optim_wrapper.{name}.optimizer', part.optimizer, state[name]) for name, part in own.items()]
+    return [(f'optim_wrapper.{name}.optimizer', part, state[name]) for name, part in own.items()]
 
 
 def _compare_optimizers(optimizer: Optimizer, state: Any, name: str, kinds: Sequence[Any], source: str) -> None:
@@ -129,16 +139,90 @@ def _own_settings(state: Mapping[str, Any]) -> list[str]:
     return [name for name in state if name not in (*common, '_last_value')]
 
 
-def _compare_batches(runner: Runner, config: Any, source: str) -> None:
-    name = 'train_dataloader.batch_size'
-    before, now = recorded_setting(config, name), (runner.cfg.get('train_dataloader') or {}).get('batch_size')
-    if before is not None and now is not None and before != now:
+def _compare_batches(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
+    setting = 'train_dataloader.batch_size'
+    before = recorded_setting(checkpoint['meta'].get('cfg'), setting)
+    now = (runner.cfg.get('train_dataloader') or {}).get('batch_size')
+    if before is None or now is None:
+        return
+    processes = get_world_size()
+    processes_before = _num_processes(checkpoint) or processes
+    if before * processes_before == now * processes:
+        return
+    sides = f'{setting}={before}', f'this config has {now}'
+    if processes_before != processes:
+        counts = (before, processes_before), (now, processes)
+        sides = (
+            f'{side} in {number} {"process" if number == 1 else "processes"}, {size * number} images a step'
+            for side, (size, number) in zip(sides, counts)
+        )
+    print_log(
+        f'{source} was trained with {", and ".join(sides)}: the run goes on at the same step, with the learning rates '
+        'of its schedule, which are not scaled without --auto-scale-lr, and at another place among the images',
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
+def _num_processes(checkpoint: Mapping[str, Any]) -> int | None:
+    """Of the run that saved a checkpoint; None where it does not say."""
+    number = checkpoint['meta'].get('num_processes')
+    if isinstance(number, int) and number > 0:
+        return number
+    queues = checkpoint.get('region_queues', {}).get('queue')  # which checkpoints had before they had the number
+    return len(queues) if isinstance(queues, Tensor) and queues.ndim == 3 else None
+
+
+def _place_within_epochs(runner: Runner, meta: dict[str, Any], source: str) -> None:
+    """Count steps as this run does where a loop goes on at the beginning of an epoch."""
+    loop = runner.train_loop
+    if not isinstance(loop, EpochBasedTrainLoop):
+        return
+    steps = meta['epoch'] * len(loop.dataloader)
+    if meta['iter'] != steps:
         print_log(
-            f'{source} was trained with {name}={before}, and this config has {now}: the run goes on at the same step, '
-            'with the learning rates of its schedule, which are not scaled, and at another place among the images',
+            f'{source} was saved after {meta["iter"]} steps, and {meta["epoch"]} epochs of this run are {steps} steps: '
+            f'it goes on at the beginning of epoch {meta["epoch"] + 1}, with step {steps + 1}',
             logger='current',
             level=logging.WARNING,
         )
+        meta['iter'] = steps
+
+
+def _take_settings(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
+    differences = _differing_wrappers(checkpoint['meta'].get('cfg'), runner.cfg.pretty_text)
+    own, saved = runner.param_schedulers or [], checkpoint.get('param_schedulers') or []
+    for name, wrapper, state in _optimizers(runner, checkpoint['optimizer'], source):
+        parts = [part.get(name.split('.')[1], []) if isinstance(part, Mapping) else part for part in (own, saved)]
+        differences += take_settings(
+            wrapper, parts[0], state, parts[1], checkpoint['meta']['iter'], checkpoint['meta']['epoch'], source
+        )
+    if differences:
+        rest = [f'and {len(differences) - _MOST} more'] if len(differences) > _MOST else []
+        print_log(
+            f'{source} and this config differ: {"; ".join([*differences[:_MOST], *rest])}. The run goes on with what '
+            'this config says, and with the learning rates that it gives this step.',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+_MOST = 8  # differences that are told
+
+
+def _differing_wrappers(*configs: Any) -> list[str]:
+    """Settings of ``optim_wrapper`` that are no part of an optimizer's state, such as ``clip_grad``."""
+    before, now = (recorded_setting(config, 'optim_wrapper') for config in configs)
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return []
+    for wrapper in (before, now):
+        wrapper['type'] = str(wrapper.get('type', 'OptimWrapper')).rpartition('.')[2]
+    names = [name for name in {**before, **now} if name not in ('optimizer', 'paramwise_cfg', 'constructor')]
+    return [
+        f'optim_wrapper.{name} {before.get(name)!r} there and {now.get(name)!r} here'
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
 
 
 def _tell_the_end(runner: Runner, meta: Mapping[str, int], source: str) -> None:

@@ -1,5 +1,7 @@
 """The region queues of all processes in one checkpoint."""
 
+from collections.abc import Mapping, MutableMapping
+
 import torch
 from mmengine.dist import all_gather, get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
@@ -15,15 +17,16 @@ from mmvice.registry import HOOKS
 class RegionQueueHook(Hook):
     """Saves the queue of every process, and gives each its own again, also where their number has changed.
 
-    A checkpoint's ``state_dict`` has the queue of the first process, as a model of one process has it. Checkpoints of
-    several processes have all of them beside it, in ``region_queues``: ``queue`` (W, L, D) and ``progress`` (W, 3).
+    Checkpoints have the queues of all processes beside the ``state_dict``, in ``region_queues``: ``queue`` (W, L, D)
+    and ``progress`` (W, 3). From there each process takes its own. The queue in the ``state_dict`` is that of the first
+    process, as a model of one process has it, or what a hook such as ``EMAHook`` has put in its place.
     Another number of processes, or a checkpoint that has one queue only, gets them dealt out, see
     :func:`deal_out_queues`; ``queue_length`` may then be another one, too.
 
-    :class:`mmvice.engine.ViCERunner` has this hook without being told.
+    :class:`mmvice.engine.ViCERunner` has this hook without being told, before all others.
     """
 
-    priority = 'HIGH'  # before a hook compares the checkpoint with the model
+    priority = 'HIGHEST'  # queues have the model's shape before a hook loads or compares one
 
     def __init__(self) -> None:
         self._queues: dict[str, Tensor] | None = None
@@ -39,12 +42,17 @@ class RegionQueueHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add them to the checkpoint, in the first process."""
-        if self._queues is not None:
-            checkpoint['region_queues'] = self._queues
-            self._queues = None
+        head = _head(runner)
+        if head is not None and head.queue_length:
+            own = {name: getattr(head, name).detach().cpu()[None] for name in ('queue', 'progress')}
+            checkpoint['region_queues'] = self._queues or own
+        self._queues = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put this process's share where the model will look for its queue.
+        """Put this process's share wherever the model may look for its queue.
+
+        A hook may exchange the ``state_dict`` for another part of the checkpoint, before this one or after it: every
+        state dict gets the queue of this process.
 
         Raises:
             ValueError: If something else is in the place of queues.
@@ -77,10 +85,22 @@ class RegionQueueHook(Hook):
                 f'{int(progress[:, 2].sum())} of them were dealt out to {len(queues)} processes.',
                 logger='current',
             )
-        process = (
-            get_rank() if len(queues) == get_world_size() else 0
-        )  # that of the first has the shape to complain about
-        state['head.queue'], state['head.progress'] = queues[process], progress[process]
+        if 'region_queues' not in checkpoint and len(queues) == len(own[0][None]):
+            return  # one process, whose queue is where it was saved
+        # that of the first process has the shape to complain about
+        process = get_rank() if len(queues) == get_world_size() else 0
+        _put_everywhere(checkpoint, {'head.queue': queues[process], 'head.progress': progress[process]})
+
+
+def _put_everywhere(part: MutableMapping, values: Mapping[str, Tensor]) -> None:
+    """Replace values in a dict and all dicts in it, also where names have a prefix, as in an averaged model."""
+    for key, value in part.items():
+        if isinstance(value, MutableMapping):
+            _put_everywhere(value, values)
+            continue
+        for name in values:
+            if f'.{key}'.endswith(f'.{name}'):
+                part[key] = values[name]
 
 
 def deal_out_queues(queues: Tensor, progress: Tensor, num_processes: int, length: int) -> tuple[Tensor, Tensor]:

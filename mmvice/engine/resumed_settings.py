@@ -1,0 +1,139 @@
+"""Settings of optimizers and schedules that have changed since a checkpoint: a run that goes on takes them from its
+config."""
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.optim import OptimWrapper, _ParamScheduler
+
+_PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'base_values')
+_OF_SCORES = ('best', 'num_bad_epochs', 'cooldown_counter')
+_LOSS_SCALER = ('growth_factor', 'backoff_factor', 'growth_interval')
+
+
+def take_settings(
+    wrapper: OptimWrapper,
+    schedules: Sequence[_ParamScheduler],
+    state: Mapping[str, Any],
+    saved: Sequence[dict[str, Any]],
+    steps: int,
+    epochs: int,
+    source: str,
+) -> list[str]:
+    """Put the settings of a config in the place of those that a checkpoint has.
+
+    Where a schedule has changed, or the value that it starts from, all schedules of this optimizer are run again up to
+    where the checkpoint was saved: MMEngine computes a value from the one before, so that it depends on the whole way.
+
+    Args:
+        wrapper: The optimizer as the config says, before its first step.
+        schedules: Its schedules, before their first step; they take the steps of the checkpoint where they have to.
+        state: State of the optimizer in the checkpoint, which is changed.
+        saved: States of its schedules in the checkpoint, which are changed; as many as there are schedules.
+        steps, epochs: Where the run goes on.
+        source: Where the checkpoint is, for messages.
+
+    Returns:
+        list: A text for each setting that differs, with both sides.
+
+    Raises:
+        ValueError: If a schedule that follows scores has changed: those scores are gone.
+    """
+    differences = _differing_schedules(schedules, saved)
+    groups = wrapper.optimizer.state_dict()['param_groups']
+    moved = _moved(schedules)
+    start_values = {f'{kind}_{name}' for name in moved for kind in ('initial', 'min', 'max')}
+    again = bool(differences)
+    for own, before in zip(groups, state['param_groups']):
+        for name, value in own.items():
+            earlier = before.get(name, value)
+            if name == 'params':
+                continue
+            if name in moved:  # of betas, a schedule of momentum moves the first
+                earlier, value = (list(pair[1:]) if name == 'betas' else None for pair in (earlier, value))
+                again |= not _same(earlier, value)
+            elif not schedules:  # where schedules were taken out, what they started from is the setting
+                earlier = before.get(f'initial_{name}', earlier)
+            if _same(earlier, value):
+                continue
+            again |= name in start_values
+            differences.append(_difference(name.removeprefix('initial_'), earlier, value))
+            before[name] = own[name]
+    if again:
+        _run_again(schedules, steps, epochs, differences, source)
+        for own, before in zip(wrapper.optimizer.state_dict()['param_groups'], state['param_groups']):
+            before.update({name: own[name] for name in moved})
+        for schedule, before in zip(schedules, saved):
+            before.update(schedule.state_dict())
+    return list(dict.fromkeys(differences + _take_loss_scaling(wrapper, state)))
+
+
+def _differing_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[Mapping[str, Any]]) -> list[str]:
+    texts = []
+    for schedule, before in zip(schedules, saved):
+        own = schedule.state_dict()
+        differing = [
+            name
+            for name, value in own.items()
+            if name not in (*_PROGRESS, *_OF_SCORES) and not _same(before.get(name), value)
+        ]
+        # what follows from the arguments need not be said beside them
+        arguments = {name for kind in type(schedule).__mro__ for name in inspect.signature(kind.__init__).parameters}
+        told = [name for name in differing if name in arguments] or differing
+        texts += [_difference(f'{type(schedule).__name__}.{name}', before.get(name), own[name]) for name in told]
+    return texts
+
+
+def _moved(schedules: Sequence[_ParamScheduler]) -> set[str]:
+    """Names of the values that schedules move."""
+    names = {schedule.param_name for schedule in schedules}
+    return names | {'betas'} if any(getattr(schedule, 'use_betas', False) for schedule in schedules) else names
+
+
+def _run_again(
+    schedules: Sequence[_ParamScheduler], steps: int, epochs: int, differences: Sequence[str], source: str
+) -> None:
+    following_scores = [schedule for schedule in schedules if getattr(schedule, 'need_val_args', False)]
+    if following_scores:
+        raise ValueError(
+            f'{source} and this config differ ({"; ".join(differences)}), and {type(following_scores[0]).__name__} '
+            'follows the scores of all validations, which a checkpoint does not hold: give the settings that the run '
+            'was trained with, or start anew with its weights, by load_from=FILE without --resume'
+        )
+    ticks = max(steps, epochs)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', message='Detected call of `scheduler.step')  # before the optimizer's
+        for tick in range(1, ticks + 1):
+            for schedule in schedules:
+                count = epochs if schedule.by_epoch else steps
+                if tick * count // ticks > (tick - 1) * count // ticks:
+                    schedule.step()
+
+
+def _take_loss_scaling(wrapper: OptimWrapper, state: Mapping[str, Any]) -> list[str]:
+    """The rules by which the scale of a loss changes; the scale itself is what training has found."""
+    before = state.get('loss_scaler') or {}
+    own = wrapper.state_dict().get('loss_scaler') or {}
+    differing = [name for name in _LOSS_SCALER if name in before and name in own and before[name] != own[name]]
+    texts = [_difference(f'loss_scale.{name}', before[name], own[name]) for name in differing]
+    if differing:
+        before.update({name: own[name] for name in differing})
+    return texts
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    return f'{name} {_shown(before)} there and {_shown(now)} here'
+
+
+def _shown(value: Any) -> str:
+    return repr(dict(value) if isinstance(value, dict) else value)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if callable(a) and callable(b):  # the curve of OneCycleLR
+        return getattr(a, '__qualname__', a) == getattr(b, '__qualname__', b)
+    return bool(a == b)
