@@ -319,6 +319,18 @@ def test_an_ablation_changes_what_its_name_says_and_nothing_else(path):
         assert changed and changed <= names
 
 
+LEAVES = sorted(path for path in ROOT.rglob('*.py') if '_base_' not in path.parts)
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=name)
+def test_the_length_of_a_training_stands_in_one_place(path):
+    """Schedules without an end get that of the training, so that they follow a shorter or longer one."""
+    lengths = ('begin', 'end', 'T_max', 'total_steps', 'milestones', 'periods', 'step_size')
+    for schedule in Config.fromfile(path).get('param_scheduler') or []:
+        assert not set(lengths) & schedule.keys()
+        assert schedule.by_epoch is False  # loops over steps never end an epoch
+
+
 def test_scaled_recipes_follow_the_linear_rule():
     scaled = [path for path in PRETRAIN if '_8xb' in path.stem or '_1xb' in path.stem]
     assert len(scaled) == 8

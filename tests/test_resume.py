@@ -71,6 +71,7 @@ def small_vice():
     cfg.model.backbone.base_channels, cfg.model.decoder.in_channels = 8, [8, 16, 32, 64]
     cfg.model.head.update(num_concepts=8, queue_length=30, queue_start_iter=2, freeze_concepts_iters=1)
     cfg.train_dataloader.dataset.num_scenes, cfg.custom_hooks = 5, []
+    cfg.param_scheduler[0].end = 6  # also of a run that stops before
     return cfg
 
 
@@ -81,6 +82,7 @@ def small_probe():
         cfg[name] = None
     cfg.train_cfg.pop('val_interval')
     cfg.train_dataloader.dataset.update(num_scenes=5, size=(48, 64))
+    cfg.param_scheduler[0].end = 6  # also of a run that stops before
     return cfg
 
 

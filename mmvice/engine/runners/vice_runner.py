@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
-from mmvice.engine.hooks import FittingStateHook, RegionQueueHook
+from mmvice.engine.hooks import FittingSamplerHook, FittingStateHook, RegionQueueHook
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
 from mmvice.utils.file_limit import raise_file_limit
@@ -35,9 +35,10 @@ class ViCERunner(Runner):
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the hooks of the config, and those that every run has."""
-        super().register_hooks(*args, **kwargs)
         self.register_hook(RegionQueueHook())
+        super().register_hooks(*args, **kwargs)
         self.register_hook(FittingStateHook())
+        self.register_hook(FittingSamplerHook())
 
     def _maybe_compile(self, target: str) -> None:
         """Compile a whole step of the model, if the config asks for it.

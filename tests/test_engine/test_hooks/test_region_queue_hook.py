@@ -1,15 +1,24 @@
 """Dealing the queues of some processes out to others."""
 
+import uuid
+from copy import deepcopy
 from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from test_visualization_hooks import CONFIG
 
+from mmvice.apis import build_runner
 from mmvice.engine import RegionQueueHook
+from mmvice.engine.hooks import region_queue_hook
 from mmvice.engine.hooks.region_queue_hook import deal_out_queues
 from mmvice.models import DenseSwAVHead
+from mmvice.registry import HOOKS
+from mmvice.utils.checkpoint import load_checkpoint_file
 
 ROWS = st.lists(st.integers(0, 7), min_size=1, max_size=4)  # what entered the queue of each process
 
@@ -78,3 +87,61 @@ def test_queues_that_cannot_be_dealt_are_left_to_be_complained_about(saved_lengt
     head = DenseSwAVHead(2, 5, queue_length=length)
     RegionQueueHook().after_load_checkpoint(SimpleNamespace(model=SimpleNamespace(head=head)), checkpoint)
     assert checkpoint['state_dict']['head.queue'].shape == (saved_length, dims)
+
+
+@HOOKS.register_module()
+class ExchangingHook(Hook):
+    """Saves other weights in the place of the model's, and puts those back when a run goes on."""
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        checkpoint['own'] = dict(weights=checkpoint['state_dict'])
+        checkpoint['state_dict'] = {name: torch.zeros_like(value) for name, value in checkpoint['state_dict'].items()}
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        checkpoint['state_dict'] = checkpoint['own']['weights']
+
+
+HIGH, LATE = 'HIGHEST', 'LOWEST'
+EXCHANGES = {
+    'an average, first': dict(type='EMAHook', priority=HIGH, strict_load=True),
+    'an average': dict(type='EMAHook', update_buffers=True),
+    'an average, last': dict(type='EMAHook', update_buffers=True, priority=LATE),
+    'other weights, first': dict(type='ExchangingHook', priority=HIGH),
+    'other weights, last': dict(type='ExchangingHook', priority=LATE),
+}
+
+
+def resumable(folder, hook, steps, resume=False, queue=16):
+    cfg = Config(deepcopy(CONFIG))
+    cfg.model.head.queue_length, cfg.train_cfg.max_iters, cfg.resume = queue, steps, resume
+    cfg.default_hooks.checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=2)
+    cfg.update(work_dir=str(folder), custom_hooks=[hook], experiment_name=uuid.uuid4().hex, launcher='none')
+    runner = build_runner(cfg)
+    runner.train()
+    return runner.model.head
+
+
+@pytest.mark.parametrize('exchange', EXCHANGES)
+def test_each_process_gets_its_queue_whatever_hook_exchanges_the_weights(tmp_path, monkeypatch, exchange):
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    hook = EXCHANGES[exchange]
+    trained = resumable(tmp_path, hook, 2)
+    saved = load_checkpoint_file(tmp_path / 'iter_2.pth')
+    assert torch.equal(saved['region_queues']['queue'][0], trained.queue)
+    again = resumable(tmp_path, hook, 2, resume=True)
+    assert all(torch.equal(getattr(again, name), getattr(trained, name)) for name in ('queue', 'progress', 'concepts'))
+
+    # one process goes on from two, with a queue of another length
+    own, progress = saved['region_queues'].values()
+    both = dict(queue=torch.cat([own, own.flip(2)]), progress=torch.cat([progress, progress]))
+    torch.save({**saved, 'region_queues': both}, tmp_path / 'iter_2.pth')
+    dealt = resumable(tmp_path, hook, 2, resume=True, queue=20)
+    filled = [queue[:n] for queue, n in zip(both['queue'], both['progress'][:, 2])]
+    assert dealt.progress[2] == min(sum(map(len, filled)), 20)
+    assert {tuple(row) for row in dealt.queue.tolist()} <= {tuple(row) for row in torch.cat(filled).tolist()}
+
+    # the second process of two takes its own
+    torch.save({**saved, 'region_queues': both}, tmp_path / 'iter_2.pth')
+    monkeypatch.setattr(region_queue_hook, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(region_queue_hook, 'get_rank', lambda: 1)
+    assert torch.equal(resumable(tmp_path, hook, 2, resume=True).queue, both['queue'][1])
