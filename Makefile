@@ -2,15 +2,16 @@
 # make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
 # Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d),
 # CAMVID_ARGS (as --jobs 2),
-# GPU_ARGS (as --minutes 9, --dry), GPU_PYTHON (any Python with torch and mmvice's packages on its path).
+# GPU_ARGS (as --minutes 9, --dry), GPU_CAMVID_ARGS (as --minutes 9 --jobs 3), GPU_PYTHON (any Python with torch and mmvice's packages on its path).
 
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test test-slow benchmark benchmark-camvid gpu lint format clean
+.PHONY: help install quickstart test test-slow benchmark benchmark-camvid gpu gpu-camvid lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
+GPU_CAMVID_ARGS ?= --minutes 9 --jobs 3
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,python3)
 PYTEST_ARGS ?= -n auto --maxprocesses=4
 STAMP := $(VENV)/.installed
@@ -41,6 +42,13 @@ benchmark-camvid: $(STAMP) ## Run what is left of the CamVid benchmark (hours), 
 
 gpu: ## Measure in nine minutes what only a GPU shows, write work_dirs/gpu/results.json; installs nothing, needs no network
 	$(GPU_PYTHON) -m benchmarks.gpu $(GPU_ARGS)
+
+# The results of all runs are packed even if one has failed.
+gpu-camvid: ## Go on with the GPU size of the CamVid benchmark, pack its results in work_dirs/benchmark_camvid/gpu.tar.gz
+	$(GPU_PYTHON) tools/benchmark_camvid.py --size gpu --kept docs/camvid_benchmark/gpu \
+	    --first random superpixels grid pixels densecl $(GPU_CAMVID_ARGS); status=$$?; \
+	$(GPU_PYTHON) tools/analysis_tools/benchmark_camvid.py table --size gpu --export work_dirs/benchmark_camvid/kept_gpu && \
+	tar -czf work_dirs/benchmark_camvid/gpu.tar.gz -C work_dirs/benchmark_camvid/kept_gpu . && exit $$status
 
 lint: $(STAMP) ## Check style and format
 	$(RUN) -m ruff check

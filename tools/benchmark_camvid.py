@@ -7,9 +7,11 @@ training, its logs, its whole config, and result.json with the numbers.
 """
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,6 +25,7 @@ from mmvice.apis.probe_benchmark import (
     Benchmark,
     Executor,
     Job,
+    Row,
     Variant,
     add_benchmark_arguments,
     check_data,
@@ -99,6 +102,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=positive, default=1, metavar='N', help='trainings at a time, a CPU core each (default: 1)'
     )
+    parser.add_argument(
+        '--minutes', type=float, default=math.inf, help='then end what is running, and keep what has finished'
+    )
+    parser.add_argument(
+        '--first',
+        nargs='+',
+        default=[],
+        metavar='ROW',
+        help='rows whose seeds after 0 come before all else, in that order; probes as soon as they can',
+    )
     parser.add_argument('--dry-run', action='store_true', help='list the trainings and their commands, and run none')
     args = parser.parse_args(argv)
     if args.probe_options and not args.variant:
@@ -126,6 +139,21 @@ def variant_of(words: Sequence[str]) -> Variant:
     parser.add_argument('--options', nargs='+', action=DictAction)
     options: Mapping = parser.parse_args(['--options', *settings]).options
     return Variant(name, options)
+
+
+def in_order(jobs: Sequence[Job], first: Sequence[Row]) -> list[Job]:
+    """The plan with the seeds after 0 of some rows before all else, and of these each probe as soon as it can run.
+
+    Weights are not kept by everyone who keeps results: a pretraining is worth nothing until it has been probed.
+    """
+    places = {row.run: place for place, row in reversed(list(enumerate(first)))}
+
+    def key(job: Job) -> tuple:
+        if job.run in places and job.seed:
+            return (0, job.probe is None, job.seed, places[job.run])
+        return (1,)
+
+    return sorted(jobs, key=key)
 
 
 def restore(jobs: Sequence[Job], kept: Path, write: bool) -> list[Job]:
@@ -167,6 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             variant_of(args.variant),
             args.probe_options,
         )
+        jobs = in_order(jobs, benchmark.select(args.first))
         kept = [] if args.kept is None else restore(jobs, args.kept, write=not args.dry_run)
         if args.dry_run:
             for job in jobs:
@@ -181,7 +210,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
                 signal.signal(number, signal.default_int_handler)  # ends the trainings, too
-        wrong = Executor(ROOT / 'tools' / 'train.py', args.jobs, lambda line: print(line, flush=True)).run(jobs)
+        say = partial(print, flush=True)
+        wrong = Executor(ROOT / 'tools' / 'train.py', args.jobs, say, 60 * args.minutes).run(jobs)
         if args.split == 'table':
             print(f'the table so far: {write_table(benchmark, args)}')
     except (ValueError, OSError, KeyError) as error:

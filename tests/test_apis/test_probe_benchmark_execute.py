@@ -200,6 +200,20 @@ def test_as_many_run_at_a_time_as_asked_for_and_stopping_ends_them(benchmark, tm
     assert not wrong
 
 
+def test_what_is_running_ends_with_the_time_and_what_is_left_is_no_failure(benchmark, tmp_path):
+    jobs = plan(benchmark, tmp_path, ['random', 'grid'])
+    (tmp_path / 'runs').mkdir()
+    assert not Executor(TRAIN, 1, print).run(jobs[:1])
+    (tmp_path / 'runs' / 'wait').touch()
+    lines = []
+    assert not Executor(TRAIN, 2, lines.append, seconds=0.5).run(jobs)
+    assert lines[-1] == 'the time is up: 1 trainings ended, 1 not begun'
+    assert [state(job) for job in jobs] == ['finished'] + ['left'] * (len(jobs) - 1)
+    (tmp_path / 'runs' / 'wait').unlink()
+    wrong, lines = run(plan(benchmark, tmp_path, ['random', 'grid']))
+    assert not wrong and lines[0] == f'{len(jobs)} trainings: 1 finished, {len(jobs) - 1} left'
+
+
 def test_a_damaged_result_is_an_error_that_names_it(benchmark, tmp_path):
     jobs = plan(benchmark, tmp_path, ['random'])
     run(jobs)

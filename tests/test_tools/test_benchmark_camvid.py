@@ -135,3 +135,17 @@ def test_the_plan_is_listed_with_commands_that_work(tmp_path, monkeypatch, capsy
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ['left', 'grid', 'seed', '0:', 'pretraining']
     assert lines[1].split()[:2] == ['python', 'tools/train.py'] and 'pipeline.2.type=SuperpixelGrid' in lines[1]
+
+
+def test_rows_named_first_come_first_and_their_probes_as_soon_as_they_can(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    tool = runpy.run_path(str(RUN))['main']
+    tool(['--size', 'gpu', '--dry-run', '--first', 'superpixels', 'grid'])
+    names = [line[9:] for line in capsys.readouterr().out.splitlines() if line.startswith('left')]
+    trained = [name for name in names if name.endswith(': pretraining')]
+    wanted = [f'{row} seed {seed}: pretraining' for seed in (1, 2) for row in ('superpixels', 'grid')]
+    assert trained[:4] == wanted and trained[4] == 'random seed 0: pretraining'
+    assert all('superpixels' in name or 'grid' in name for name in names[: names.index(trained[0])])
+    tool(['--size', 'gpu', '--dry-run'])
+    others = [line[9:] for line in capsys.readouterr().out.splitlines() if line.startswith('left')]
+    assert sorted(others) == sorted(names) and others[0] == 'random seed 0: pretraining'

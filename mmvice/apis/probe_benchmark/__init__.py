@@ -3,7 +3,7 @@
 from .arguments import add_benchmark_arguments
 from .execute import Executor, check_data, check_device, state
 from .plan import SIZES, SPLITS, Job, Variant, make_plan
-from .reader import Benchmark, read_benchmark
+from .reader import Benchmark, Row, read_benchmark
 from .results import export_results, of_these_settings, read_results, restore_results
 from .step_times import read_step_times, time_steps, write_step_times
 from .table import Results, load_results, table, tried_table
@@ -15,6 +15,7 @@ __all__ = [
     'Executor',
     'Job',
     'Results',
+    'Row',
     'Variant',
     'add_benchmark_arguments',
     'check_data',

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import signal
 import subprocess
@@ -95,12 +96,16 @@ class Executor:
         train: The tool that trains, ``tools/train.py``.
         workers: Trainings at a time, each of one thread on the CPU.
         say: Where lines about the progress go.
+        seconds: After them, what is running is ended, and what is left stays left.
     """
 
-    def __init__(self, train: Path, workers: int = 1, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, train: Path, workers: int = 1, say: Callable[[str], None] = print, seconds: float = math.inf
+    ) -> None:
         self.train = train
         self.workers = workers
         self.say = say
+        self.seconds = seconds
         self._processes: dict[Job, subprocess.Popen] = {}
         self._lock = threading.Lock()
         self._stopped = False
@@ -109,8 +114,10 @@ class Executor:
         """Run them.
 
         Returns:
-            dict: What is wrong with each training that has no result of its settings.
+            dict: What is wrong with each training that has no result of its settings; nothing is with those that the
+            time did not suffice for.
         """
+        end = time.monotonic() + self.seconds
         states = {job: state(job) for job in jobs}
         for job in jobs:
             if states[job] == LEFT and states.get(job.needs) == FINISHED and not job.checkpoint.is_file():
@@ -140,7 +147,13 @@ class Executor:
                             break
                         left.remove(job)
                         running[pool.submit(self._train, job)] = job
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    time_left = None if end == math.inf else max(end - time.monotonic(), 0)
+                    ended = wait(running, time_left, return_when=FIRST_COMPLETED).done
+                    if not ended:
+                        self.say(f'the time is up: {len(running)} trainings ended, {len(left)} not begun')
+                        self.stop()
+                        break
+                    for future in ended:
                         job = running.pop(future)
                         reason = future.result()
                         if reason is None:
