@@ -20,6 +20,7 @@ default_hooks = dict(
     finite_loss=dict(type='FiniteLossHook'),
     fitting_weights=dict(type='FittingWeightsHook'),
     fitting_classes=dict(type='FittingClassesHook'),
+    occurring_classes=dict(type='OccurringClassesHook'),
     fitting_decoder=dict(type='FittingDecoderHook'),
     fitting_custom_keys=dict(type='FittingCustomKeysHook'),
 )

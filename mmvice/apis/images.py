@@ -152,13 +152,13 @@ def _nearest(image: str, files: Sequence[Path]) -> list[Path]:
 def read_labels(
     path: str | Path, num_classes: int, size: tuple[int, int] | None = None, ignore_index: int = 255
 ) -> np.ndarray:
-    """Read a label map: uint8 (H, W), class ids and ``ignore_index``.
+    """Read a label map: uint8 (H, W), class ids, and 255 for pixels that do not count.
 
     Args:
         path: The file.
         num_classes: Number of classes.
         size: (H, W) of its image, which it must have.
-        ignore_index: The id of pixels that do not count.
+        ignore_index: The id of pixels that do not count, besides 255.
 
     Raises:
         ValueError: If it cannot be decoded, is no map of ids, holds an id that is no class, or has another size.
@@ -167,7 +167,7 @@ def read_labels(
         labels = decode_labels(Path(path).read_bytes())
     except (OSError, ValueError) as error:
         raise ValueError(f'{printable(path)} {explain(error)}') from error
-    unknown = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore_index)]
+    unknown = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore_index) & (labels != 255)]
     if unknown.size:
         raise ValueError(
             f'{printable(path)} holds the id {unknown.max()}, but the models know the classes 0 to {num_classes - 1} '
@@ -177,7 +177,7 @@ def read_labels(
         raise ValueError(
             f'{printable(path)} has {labels.shape[1]}x{labels.shape[0]} px, but its image {size[1]}x{size[0]}'
         )
-    return labels.astype(np.uint8)
+    return np.where(labels == ignore_index, 255, labels).astype(np.uint8)
 
 
 def resize_of(cfg: Config) -> int | None:

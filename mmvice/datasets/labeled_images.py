@@ -17,6 +17,9 @@ from .path_table import read_lines, scan_images
 from .seeded_sampling import SeededItemMixin
 from .skip_unusable import SkipUnusableMixin
 
+NO_CLASS = 255
+"""Label of pixels that do not count, in what data sets of mmvice give; no class can have it."""
+
 
 @DATASETS.register_module()
 class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
@@ -42,6 +45,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             images of several formats, in names that have their endings.
         seg_map_suffix: How the names of label maps end.
         pipeline: Transforms.
+        ignore_index: An id of the label maps that does not count, besides 255. It becomes 255 as it is read, so that it
+            holds for heads, the cluster probe and metrics without being set there too. Defaults to 255.
         kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
             :class:`mmseg.datasets.BaseSegDataset`.
 
@@ -71,6 +76,9 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 f'but is {data_prefix}',
             )
         self.skipped = {}
+        ignored = kwargs.get('ignore_index', NO_CLASS)
+        if not isinstance(ignored, int) or not 0 <= ignored <= 255:
+            raise self._error(ValueError, f'ignore_index must be an id of label maps, 0 to 255, but is {ignored!r}')
         super().__init__(
             data_root=osp.expanduser(data_root),
             data_prefix=dict(data_prefix),
@@ -193,6 +201,9 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 return None
             if isinstance(transform, LoadAnnotations):
                 self._check_labels(results)
+                if self.ignore_index != NO_CLASS:
+                    labels = results['gt_seg_map']
+                    results['gt_seg_map'] = np.where(labels == self.ignore_index, np.uint8(NO_CLASS), labels)
         return results
 
     def _check_labels(self, results: dict) -> None:

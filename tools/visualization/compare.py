@@ -202,11 +202,14 @@ def rows(
     classes: Labels | None,
 ) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Path and pictures of every image; one whose label map does not fit is left out."""
+    probe = next((one.model for one in compared if one.classes), None)
+    dataset = (probe.cfg.get('test_dataloader') or {}).get('dataset') or {} if probe is not None else {}
+    ignored = dataset.get('ignore_index', 255)
     for path, image, size in reader.read(images, 'pictures'):
         pictures = [enlarge_small(image[..., ::-1], SMALL)]
         if args.labels:
             try:
-                truth = read_labels(labels[path], len(classes.names), size)
+                truth = read_labels(labels[path], len(classes.names), size, ignored)
             except ValueError as error:
                 reader.skipped[path] = str(error)
                 continue

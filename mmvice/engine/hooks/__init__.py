@@ -10,6 +10,7 @@ from .fitting_sampler_hook import FittingSamplerHook
 from .fitting_state_hook import FittingStateHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
+from .occurring_classes_hook import OccurringClassesHook
 from .prediction_files_hook import PredictionFilesHook
 from .probe_visualization_hook import ProbeVisualizationHook
 from .region_queue_hook import RegionQueueHook
@@ -26,6 +27,7 @@ __all__ = [
     'FittingStateHook',
     'FittingWeightsHook',
     'InitialWeightsHook',
+    'OccurringClassesHook',
     'PredictionFilesHook',
     'ProbeVisualizationHook',
     'RegionQueueHook',

@@ -1,11 +1,14 @@
-"""A head with another number of classes than the data is an error before the first step."""
+"""A head with other classes than the data, or another label that does not count, is an error before the first step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mmvice.datasets.image_names import members
+from mmvice.datasets.labeled_images import NO_CLASS, LabeledImageDataset
 from mmvice.registry import HOOKS
 
 
@@ -15,27 +18,37 @@ class FittingClassesHook(Hook):
 
     With too few of them a loss fails at the first label beyond, on a GPU without a word about labels; with too many, or
     with those of another data set, the scores mean nothing.
+
+    The label that does not count is that of the data set, ``ignore_index``. Heads and metrics get it from there; where
+    they name another one themselves, that is an error.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Compare with the data of the training and of its validation.
 
         Raises:
-            ValueError: If the numbers differ; the message has both, and the settings to change.
+            ValueError: If numbers or labels differ; the message has both, and the settings to change.
         """
         self._check(runner, 'train_dataloader', runner.train_dataloader.dataset)
         if runner.val_loop is not None:
-            self._check(runner, 'val_dataloader', runner.val_dataloader.dataset)
+            self.before_val(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Compare with the data of a validation."""
-        self._check(runner, 'val_dataloader', runner.val_dataloader.dataset)
+        self._check(runner, 'val_dataloader', runner.val_dataloader.dataset, 'val_evaluator', runner.val_evaluator)
 
     def before_test(self, runner: Runner) -> None:
         """Compare with the data of a test."""
-        self._check(runner, 'test_dataloader', runner.test_dataloader.dataset)
+        self._check(runner, 'test_dataloader', runner.test_dataloader.dataset, 'test_evaluator', runner.test_evaluator)
 
-    def _check(self, runner: Runner, loader: str, dataset: object) -> None:
+    def _check(
+        self, runner: Runner, loader: str, dataset: object, name: str = '', evaluator: Evaluator | None = None
+    ) -> None:
+        users = {f'model.{head}': module for head, module in _heads(runner.model)}
+        metrics = evaluator.metrics if evaluator else ()
+        users |= {name if len(metrics) == 1 else f'{name}.{i}': metric for i, metric in enumerate(metrics)}
+        for member in members(dataset):
+            _share_ignore_index(loader, member, users)
         classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
         if not classes:
             return
@@ -62,6 +75,33 @@ def _check_class_weights(name: str, head: nn.Module) -> None:
             f'model.{where}.class_weight has {len(weights)} values, but model.{name}.num_classes={head.num_classes}: '
             'give one weight for each class'
         )
+
+
+def _share_ignore_index(loader: str, dataset: object, users: Mapping[str, object]) -> None:
+    """Have heads and metrics pass over the label that a data set gives to pixels that do not count.
+
+    Args:
+        loader: Name of the data set's loader in the config.
+        dataset: The data set, without wrappers.
+        users: Heads and metrics by their names in the config.
+
+    Raises:
+        ValueError: If one of them has been set to pass over another label.
+    """
+    ignored = getattr(dataset, 'ignore_index', None)
+    if ignored is None:
+        return
+    given = NO_CLASS if isinstance(dataset, LabeledImageDataset) else ignored  # what its samples have
+    for name, user in users.items():
+        own = getattr(user, 'ignore_index', None)
+        if own is None or own == given:
+            continue
+        if own not in (NO_CLASS, ignored):
+            raise ValueError(
+                f'{name}.ignore_index={own}, but {type(dataset).__name__} of {loader} has ignore_index={ignored}: set '
+                f'it once, as {loader}.dataset.ignore_index'
+            )
+        user.ignore_index = given
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
