@@ -36,7 +36,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
         data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '.' is the data
-            root itself. Without ``seg_map_path`` the images are taken alone, as for pretraining.
+            root itself. Without ``seg_map_path``, or with None, the images are taken alone: for pretraining, or to
+            have predictions written.
         metainfo: ``dict(classes=[...], palette=[...])``: the name of every class, and for each an RGB colour. Without
             colours, some are chosen.
         ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
@@ -81,7 +82,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             raise self._error(ValueError, f'ignore_index must be an id of label maps, 0 to 255, but is {ignored!r}')
         super().__init__(
             data_root=osp.expanduser(data_root),
-            data_prefix=dict(data_prefix),
+            data_prefix={key: folder for key, folder in data_prefix.items() if folder is not None},
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],

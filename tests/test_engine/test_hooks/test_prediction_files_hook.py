@@ -29,7 +29,8 @@ def root(tmp_path):
 
 
 def unlabelled(root, folder='images', **kwargs) -> LabeledImageDataset:
-    settings = dict(data_prefix=dict(img_path=folder), metainfo=dict(classes=['a', 'b']), pipeline=PIPELINE)
+    prefix = dict(img_path=folder, seg_map_path=None)
+    settings = dict(data_prefix=prefix, metainfo=dict(classes=['a', 'b']), pipeline=PIPELINE)
     return LabeledImageDataset(data_root=str(root), test_mode=True, **settings, **kwargs)
 
 
