@@ -38,13 +38,15 @@ class Running:
 def run_batch(batch: Sequence[Measurement], results: Results, end: float, dry: bool) -> None:
     """Take some measurements: tests each in a process, all at the same time; others one after the other in one.
 
+    In a dry run tests, too, share a process: none of them runs without a GPU.
+
     Args:
         batch: All of them tests, or none.
         results: Where their records go.
         end: Time by ``time.monotonic`` at which they are ended. What is expected to take twice as long is left.
         dry: Tiny sizes on the CPU.
     """
-    groups = [[each] for each in batch] if batch[0].tests else [list(batch)]
+    groups = [[each] for each in batch] if batch[0].tests and not dry else [list(batch)]
     running = []
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -68,7 +70,7 @@ def _start(group: list[Measurement], folder: Path, number: int, end: float, dry:
     names = [each.name for each in group]
     if group[0].tests:
         command = ['-m', 'pytest', '-q', '-m', 'gpu', '-p', 'no:cacheprovider', '--durations=3', '--tb=short']
-        command += [f'--junitxml={out}', *group[0].tests]
+        command += [f'--junitxml={out}', *(test for each in group for test in each.tests)]
     else:
         command = ['-m', 'benchmarks.gpu.worker', *(['--dry'] if dry else []), str(out), *names]
     sys.stderr.write(f'{group[0].part}: {", ".join(names)}\n')
@@ -138,10 +140,21 @@ def _read(running: Running) -> tuple[dict, dict]:
     if not running.measurements[0].tests:
         content = json.loads(text)
         return content['measurements'], content['surroundings']
-    rows = [_test_row(case) for case in ElementTree.fromstring(text).iter('testcase')]
-    verdicts = {row['verdict'] for row in rows}
-    status = 'failed' if not verdicts or 'FAILED' in verdicts else 'done' if 'passed' in verdicts else 'skipped'
-    return {running.measurements[0].name: dict(status=status, rows=rows)}, {}
+    cases = [*ElementTree.fromstring(text).iter('testcase')]
+    records = {}
+    for each in running.measurements:
+        rows = [_test_row(case) for case in cases if any(_is_of(case, test) for test in each.tests)]
+        verdicts = {row['verdict'] for row in rows}
+        status = 'failed' if not verdicts or 'FAILED' in verdicts else 'done' if 'passed' in verdicts else 'skipped'
+        records[each.name] = dict(status=status, rows=rows)
+    return records, {}
+
+
+def _is_of(case: ElementTree.Element, test: str) -> bool:
+    """Whether a case of a report is one of ``FILE`` or ``FILE::TEST``."""
+    file, _, name = test.partition('::')
+    module = file.removesuffix('.py').replace('/', '.')
+    return case.get('classname') == module and name in ('', case.get('name', '').partition('[')[0])
 
 
 def _test_row(case: ElementTree.Element) -> dict:

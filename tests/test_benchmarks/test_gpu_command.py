@@ -1,0 +1,111 @@
+"""``make gpu`` from the command line to its file, and what keeps one measurement from costing another."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import execute
+from benchmarks.gpu.conclusions import conclude
+from benchmarks.gpu.plan import PARTS, PLAN, SHARES, Measurement
+from benchmarks.gpu.results import Results
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_plan_has_all_parts_once_and_fits_the_time():
+    assert [*dict.fromkeys(each.part for each in PLAN)] == [*PARTS] == [*SHARES]
+    assert len({each.name for each in PLAN}) == len(PLAN) and sum(SHARES.values()) == pytest.approx(1)
+    for test in (test for each in PLAN for test in each.tests):
+        file, _, name = test.partition('::')
+        assert f'def {name}(' in (ROOT / file).read_text() if name else (ROOT / file).is_file()
+
+
+def stand_in(monkeypatch, **codes: str) -> list[Measurement]:
+    """Measurements whose processes run the given code; ``OUT`` in it is their file."""
+    plan = [Measurement(2, name, 1, rows='a:b') for name in codes]
+    start = subprocess.Popen
+
+    def popen(words: list[str], **options: object) -> subprocess.Popen:
+        out, name = words[-2:]
+        return start([words[0], '-c', codes[name].replace('OUT', repr(out))], **options)
+
+    monkeypatch.setattr(execute.subprocess, 'Popen', popen)
+    return plan
+
+
+WRITE = """
+import json
+row = dict(line='2', what='row', ratio=2.0, target='<= 1.1 x', verdict='MISSED')
+record = dict(status=STATUS, rows=[row])
+open(OUT, 'w').write(json.dumps(dict(surroundings=dict(date='today', gpu={}), measurements={NAME: record})))
+"""
+
+
+def test_what_fails_or_hangs_costs_nothing_but_itself(monkeypatch, tmp_path):
+    good = WRITE.replace('STATUS', "'done'")
+    partial = WRITE.replace('STATUS', "'running'").replace('NAME', "'hangs'") + 'import time; time.sleep(60)'
+    plan = stand_in(
+        monkeypatch, breaks='raise ValueError("no such kernel")', hangs=partial, works=good.replace('NAME', "'works'")
+    )
+    results = Results(tmp_path / 'out.json', tmp_path / 'out.json', dry=False)
+    begin = time.monotonic()
+    for each in plan:
+        execute.run_batch([each], results, time.monotonic() + 2, dry=False)
+    assert time.monotonic() - begin < 30
+    records = json.loads((tmp_path / 'out.json').read_text())['measurements']
+    assert [records[name]['status'] for name in ('breaks', 'hangs', 'works')] == [
+        'failed',
+        'ended by the clock',
+        'done',
+    ]
+    assert records['breaks']['error'][-1] == 'ValueError: no such kernel'
+    assert [row['what'] for row in records['hangs']['rows']] == ['row']
+    assert any('sleep' in line or 'File' in line for line in records['hangs']['error'])
+    execute.run_batch([Measurement(2, 'long', 100, rows='a:b')], results, time.monotonic() + 2, dry=False)
+    assert results.left('long') and results.done('works') and not results.done('hangs')
+
+
+def test_finished_measurements_are_kept_and_dry_ones_apart(tmp_path):
+    Results(tmp_path / 'a.json', tmp_path / 'a.json', dry=False).add('f: probes', dict(status='done', rows=[]))
+    kept = Results(tmp_path / 'b.json', tmp_path / 'a.json', dry=False)
+    assert kept.done('f: probes') and not kept.done('i: switches')
+    assert 'f: probes: done' in kept.report() and 'i: switches: left' in kept.report()
+    with pytest.raises(ValueError, match='is of a run that is not dry, this is a dry run'):
+        Results(tmp_path / 'b.json', tmp_path / 'a.json', dry=True)
+
+
+@pytest.mark.parametrize('files, moved', [(0.002, 'without superpixels an image'), (0.008, 'superpixels and colours')])
+def test_cores_follow_from_the_step_and_the_loader(files, moved):
+    step = dict(line='c', details=dict(images=16, median_seconds=dict(ours=0.032)))  # 500 images/s, 8 ms for 4 cores
+    seconds = dict(LoadImageFromFile=files, SuperpixelSLIC=0.1, ViewColorDistortion=0.003, ViewGaussianBlur=0.001)
+    rates = [dict(details=dict(workers=n, images_per_second=100.0 * n)) for n in (1, 4, 8)]
+    records = {
+        'step: R18 + light FPN': dict(rows=[step]),
+        'steps of the pipeline': dict(rows=[dict(line='5', details=dict(seconds=seconds))]),
+        'workers, superpixels computed': dict(rows=rates),
+    }
+    said = conclude(records)
+    assert '500 images a second' in said[0] and '8 workers are enough' in said[1]
+    assert moved in said[2] and conclude({}) == []
+
+
+def test_unknown_parts_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        command.parse_args(['--parts', '2,7'])
+    assert 'there is no part 7' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_dry_run_goes_through_all_parts(tmp_path):
+    out = tmp_path / 'results.json'
+    words = ['make', 'gpu', f'GPU_ARGS=--dry --out {out}']
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    records = json.loads(out.read_text())['measurements']
+    assert [*records] == [each.name for each in PLAN]
+    failed = {name: record['error'] for name, record in records.items() if record['status'] not in ('done', 'skipped')}
+    assert not failed, failed
+    assert 'R50 + DeepLabV3+, LARS: backward' in run.stdout and '== Left\nnothing' in run.stdout
