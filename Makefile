@@ -2,7 +2,8 @@
 # make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
 # Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d),
 # CAMVID_ARGS (as --jobs 2),
-# GPU_ARGS (as --minutes 9, --dry), GPU_CAMVID_ARGS (as --minutes 9 --jobs 3), GPU_PYTHON (any Python with torch and mmvice's packages on its path).
+# GPU_ARGS (as --minutes 9, --dry), GPU_CAMVID_ARGS (as --minutes 9 --jobs 3),
+# GPU_PYTHON (any Python with torch and mmvice's packages on its path).
 
 SHELL := bash
 .DEFAULT_GOAL := help
