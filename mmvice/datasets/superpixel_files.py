@@ -70,8 +70,12 @@ def encode_superpixels(superpixels: np.ndarray) -> bytes:
     return cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1].tobytes()
 
 
-def decode_superpixels(content: bytes) -> np.ndarray:
+def decode_superpixels(content: bytes, no_region: int | None = None) -> np.ndarray:
     """Superpixels int32 (H, W) out of a PNG file, numbered 0..K-1 in the order of their ids.
+
+    Args:
+        content: The file.
+        no_region: The id in the file of pixels that are in no region; they become -1.
 
     Raises:
         ValueError: If it is not a whole PNG file with one channel of 8 or 16 bits.
@@ -83,7 +87,10 @@ def decode_superpixels(content: bytes) -> np.ndarray:
         raise ValueError(f'not a whole PNG file ({error})') from error
     if mode not in ONE_CHANNEL:
         raise ValueError(f'a PNG with the channels {mode}, but it must have one channel of 8 or 16 bits, the ids')
-    return contiguous(ids.astype(np.int32))
+    ids = ids.astype(np.int32)
+    if no_region is not None:
+        ids[ids == no_region] = -1
+    return contiguous(ids)
 
 
 def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.ndarray | Skipped:

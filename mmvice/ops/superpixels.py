@@ -93,7 +93,7 @@ def common_superpixels(view_superpixels: np.ndarray, view_masks: np.ndarray | No
     """Tell which superpixels are seen in every view, and masked in none.
 
     Args:
-        view_superpixels: int32 (M, h, w): superpixel ids of the pixels of M views, none negative.
+        view_superpixels: int32 (M, h, w): superpixel ids of the pixels of M views, -1 for pixels in none.
         view_masks: bool (M, h, w): masked pixels; a superpixel with a masked pixel in any view is not common.
 
     Returns:
@@ -284,17 +284,19 @@ def _move_seeds(planes, seeds, first_row, row_step, ids):
 
 @jit
 def contiguous(ids):
-    """Renumber ids int32 (H, W) from 0 in their order, in place, so that none is missing; negative ones may not be."""
+    """Renumber ids int32 (H, W) from 0 in their order, in place, so that none is missing; -1 stays -1."""
     flat = ids.reshape(-1)
     new_id = np.zeros(flat.max() + 1, np.int32)
     for i in range(flat.size):
-        new_id[flat[i]] = 1
+        if flat[i] >= 0:
+            new_id[flat[i]] = 1
     count = 0
     for k in range(new_id.size):
         occurs, new_id[k] = new_id[k], count
         count += occurs
     for i in range(flat.size):
-        flat[i] = new_id[flat[i]]
+        if flat[i] >= 0:
+            flat[i] = new_id[flat[i]]
     return ids
 
 
@@ -305,14 +307,14 @@ def _count_views(view_superpixels, num_superpixels):
     for m in range(view_superpixels.shape[0]):
         view = view_superpixels[m]
         for i in range(view.size):
-            if count[view[i]] == m:
+            if view[i] >= 0 and count[view[i]] == m:
                 count[view[i]] += 1
     return count
 
 
 @jit
 def _unset(flags, ids, selected):
-    """Set ``flags[id]`` to False, in place, for each selected id; flags bool (K,), ids int (n,), selected bool (n,)."""
+    """Set ``flags[id]`` to False, in place, for each selected id but -1; flags (K,) and selected (n,) bool, ids int (n,)."""
     for i in range(ids.size):
-        if selected[i]:
+        if selected[i] and ids[i] >= 0:
             flags[ids[i]] = False

@@ -38,12 +38,12 @@ def get_views(results: dict, transform: Any) -> np.ndarray:
 
 
 def get_view_superpixels(results: dict, transform: Any) -> np.ndarray:
-    """Return ``results['view_superpixels']``; ValueError unless int32 (M, h, w) without negative ids."""
+    """Return ``results['view_superpixels']``; ValueError unless int32 (M, h, w) of ids, or -1 for no region."""
     ids = get_input(results, 'view_superpixels', 'ContextualViewCrop', transform)
     if not isinstance(ids, np.ndarray) or ids.dtype != np.int32 or ids.ndim != 3 or ids.size == 0:
         raise ValueError(f"'view_superpixels' must be an int32 array (M, h, w), not empty; got {_describe(ids)}")
-    if ids.min() < 0:
-        raise ValueError(f"'view_superpixels' must be ids from 0 on, got {ids.min()}")
+    if ids.min() < -1:
+        raise ValueError(f"'view_superpixels' must be ids from 0 on, or -1 for no region, got {ids.min()}")
     return ids
 
 

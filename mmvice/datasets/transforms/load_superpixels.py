@@ -19,6 +19,9 @@ class LoadSuperpixels(BaseTransform):
     or 16 bits, the region of every pixel of the image *as it is at this place of the pipeline*, resized and cropped.
     Ids may be any; they become 0..K-1 in their order. A PNG with a palette counts by its indices.
 
+    Where a segmenter's masks do not cover the image, give the id of the pixels between them as ``no_region``: they are
+    not masked, and not learned from. Else they all are one region.
+
     Required Keys:
 
     - img: uint8 (H, W, 3)
@@ -26,24 +29,29 @@ class LoadSuperpixels(BaseTransform):
 
     Added Keys:
 
-    - superpixels: int32 (H, W), ids 0..K-1
+    - superpixels: int32 (H, W), ids 0..K-1, -1 for pixels in no region
 
     Args:
         folder: folder of the files.
         img_root: folder of the images; a file lies in ``folder`` as its image in ``img_root``.
         filename: path of a file in ``folder``: ``{path}`` is the image's path in ``img_root``, ``{stem}`` the same
             without ending.
+        no_region: id in the files of pixels that are in no region, from 0 to 65535, as 0; None for files that have
+            none of those.
 
     Raises:
         FileNotFoundError, ValueError: for an image without a file, one that is not in ``img_root``, and a file of
             another format or size.
     """
 
-    def __init__(self, folder: str, img_root: str, filename: str = '{path}.png') -> None:
+    def __init__(self, folder: str, img_root: str, filename: str = '{path}.png', no_region: int | None = None) -> None:
         check_filename(filename)
+        if no_region is not None and (type(no_region) is not int or not 0 <= no_region <= 0xFFFF):
+            raise ValueError(f'no_region must be an id from 0 to 65535, or None, got {no_region!r}')
         self.folder = folder
         self.img_root = img_root
         self.filename = filename
+        self.no_region = no_region
 
     def transform(self, results: dict) -> dict:
         height, width = get_input(results, 'img', 'LoadImageFromFile', self).shape[:2]
@@ -58,7 +66,7 @@ class LoadSuperpixels(BaseTransform):
                 'with CONFIG the one that computes them'
             )
         try:
-            superpixels = decode_superpixels(Path(path).read_bytes())
+            superpixels = decode_superpixels(Path(path).read_bytes(), self.no_region)
         except ValueError as error:
             raise ValueError(f'{type(self).__name__}: {printable(path)} is {error}') from error
         if superpixels.shape != (height, width):
@@ -71,4 +79,7 @@ class LoadSuperpixels(BaseTransform):
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(folder={self.folder!r}, img_root={self.img_root!r}, filename={self.filename!r})'
+        return (
+            f'{type(self).__name__}(folder={self.folder!r}, img_root={self.img_root!r}, filename={self.filename!r}, '
+            f'no_region={self.no_region})'
+        )

@@ -16,7 +16,7 @@ class MutualRegions(BaseTransform):
 
     Required Keys:
 
-    - view_superpixels: int32 (M, h, w)
+    - view_superpixels: int32 (M, h, w), -1 for pixels in no region
     - view_masks: bool (M, h, w) (optional)
 
     Added Keys:
@@ -38,8 +38,8 @@ class MutualRegions(BaseTransform):
         num_regions = int(common.sum())
         if num_regions < self.min_regions:
             return None
-        region_of = np.full(len(common), -1, np.int32)
-        region_of[common] = np.arange(num_regions, dtype=np.int32)
+        region_of = np.full(len(common) + 1, -1, np.int32)  # the last is what -1 leads to
+        region_of[:-1][common] = np.arange(num_regions, dtype=np.int32)
         results['regions'] = np.take(region_of, superpixels)
         results['num_regions'] = num_regions
         return results

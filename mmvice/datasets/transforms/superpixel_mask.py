@@ -16,10 +16,11 @@ class SuperpixelMask(BaseTransform):
 
     A random part of the superpixels that all views have in common is never masked in any view. The pixels are replaced
     by noise later, after normalisation; a superpixel masked in any view is not learned from (see MutualRegions).
+    Pixels in no superpixel are not masked.
 
     Required Keys:
 
-    - view_superpixels: int32 (M, h, w)
+    - view_superpixels: int32 (M, h, w), -1 for pixels in no superpixel
 
     Added Keys:
 
@@ -40,9 +41,9 @@ class SuperpixelMask(BaseTransform):
         preserved = np.random.permutation(common)[: math.ceil(self.preserve_ratio * len(common))]
         masks = np.empty(superpixels.shape, bool)
         for view, mask in zip(superpixels, masks, strict=True):
-            masked = np.zeros(superpixels.max() + 1, bool)
+            masked = np.zeros(superpixels.max() + 2, bool)  # the last is what -1 leads to
             masked[view[self._draw_rectangle(*view.shape)]] = True
-            masked[preserved] = False
+            masked[preserved] = masked[-1] = False
             np.take(masked, view, out=mask)
         results['view_masks'] = masks
         return results

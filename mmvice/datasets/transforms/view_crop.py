@@ -32,7 +32,7 @@ class ContextualViewCrop(BaseTransform):
     Required Keys:
 
     - img: uint8 (H, W, 3), BGR
-    - superpixels: int32 (H, W)
+    - superpixels: int32 (H, W), -1 for pixels in no region
 
     Added Keys:
 

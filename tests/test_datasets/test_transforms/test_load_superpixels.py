@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmvice.datasets.superpixel_files import decode_superpixels, encode_superpixels, superpixel_path
-from mmvice.datasets.transforms import LoadSuperpixels
+from mmvice.datasets.transforms import (
+    ContextualViewCrop,
+    LoadSuperpixels,
+    MutualRegions,
+    RandomViewFlip,
+    SuperpixelMask,
+)
 
 
 def load(folder, shape=(6, 8), img_path='images/train/a.jpg', **kwargs):
@@ -86,3 +92,70 @@ def test_what_does_not_fit_is_named(tmp_path):
     for filename in ('regions.png', '/tmp/{path}', '../{path}', '{stem}{x}', '{path.png'):
         with pytest.raises(ValueError, match='filename must be like'):
             LoadSuperpixels('sp', 'images', filename)
+
+
+@pytest.mark.parametrize('no_region, mode', [(0, 'L'), (255, 'P'), (65_535, 'I;16'), (7, 'L')])
+def test_an_id_that_is_no_region(tmp_path, no_region, mode):
+    """Masks over a part of the image: the rest is -1, and the masks are numbered from 0."""
+    ids = np.full((6, 8), no_region, np.uint16 if mode == 'I;16' else np.uint8)
+    ids[1:3, 1:4], ids[4, 5:] = 3, 9
+    image = Image.fromarray(ids)
+    if mode == 'P':
+        image.putpalette([value for value in range(256) for _ in range(3)])
+    (tmp_path / 'train').mkdir()
+    image.save(tmp_path / 'train' / 'a.jpg.png')
+    expected = np.full((6, 8), -1)
+    expected[1:3, 1:4], expected[4, 5:] = 0, 1
+    np.testing.assert_array_equal(load(tmp_path, no_region=no_region), expected)
+    assert load(tmp_path).max() == 2, 'without the option, the rest is a region'
+    assert load(tmp_path, no_region=200).max() == 2, 'an id that does not occur changes nothing'
+
+
+def test_an_image_without_any_region_is_no_sample(tmp_path):
+    store(tmp_path / 'train' / 'a.jpg.png', np.zeros((6, 8), np.uint8))
+    superpixels = load(tmp_path, no_region=0)
+    assert (superpixels == -1).all()
+    results = dict(view_superpixels=np.stack([superpixels, superpixels]))
+    results = SuperpixelMask(max_ratio=1.0)(results)
+    assert not results['view_masks'].any()
+    assert MutualRegions()(results) is None
+
+
+def test_pixels_without_region_are_neither_masked_nor_learned_from(tmp_path):
+    """12 % of the image is covered, in views of it too."""
+    rng = np.random.default_rng(0)
+    ids = np.zeros((120, 160), np.uint8)
+    for number in range(1, 13):
+        y, x = rng.integers(0, (108, 144))
+        ids[y : y + 12, x : x + 16] = number
+    store(tmp_path / 'train' / 'a.jpg.png', ids)
+    steps = [
+        LoadSuperpixels(str(tmp_path), 'images', no_region=0),
+        ContextualViewCrop(num_views=3, view_size=64, scale_range=(1.0, 1.5)),
+        SuperpixelMask(max_ratio=0.5),
+        RandomViewFlip(),
+    ]
+    learned = 0
+    for seed in range(20):
+        np.random.seed(seed)
+        results = dict(img=rng.integers(0, 256, (120, 160, 3), dtype=np.uint8), img_path='images/train/a.jpg')
+        for step in steps:
+            results = step(results)
+        none = results['view_superpixels'] == -1
+        assert none.any() and not results['view_masks'][none].any()
+        results = MutualRegions()(results)
+        if results is not None:
+            learned += 1
+            assert (results['regions'][none] == -1).all()
+            for region in range(results['num_regions']):
+                kinds = {
+                    np.unique(v[r == region]).item() for v, r in zip(results['view_superpixels'], results['regions'])
+                }
+                assert len(kinds) == 1 and kinds != {-1}
+    assert learned > 5
+
+
+@pytest.mark.parametrize('no_region', [-1, 65_536, '0', True, 0.0])
+def test_other_ids_of_no_region_are_refused(no_region):
+    with pytest.raises(ValueError, match='no_region must be an id from 0 to 65535, or None'):
+        LoadSuperpixels('sp', 'images', no_region=no_region)

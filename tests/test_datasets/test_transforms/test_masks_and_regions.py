@@ -161,7 +161,7 @@ def test_rejects_inputs():
     with pytest.raises(ValueError, match='int64'):
         MutualRegions()(dict(view_superpixels=ids.astype(np.int64)))
     with pytest.raises(ValueError, match='from 0 on'):
-        SuperpixelMask()(dict(view_superpixels=ids - 1))
+        SuperpixelMask()(dict(view_superpixels=ids - 2))
     with pytest.raises(ValueError, match='view_masks'):
         MutualRegions()(dict(view_superpixels=ids, view_masks=np.zeros((2, 4, 5), bool)))
     with pytest.raises(ValueError, match='do not match'):
