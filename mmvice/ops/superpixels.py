@@ -314,7 +314,7 @@ def _count_views(view_superpixels, num_superpixels):
 
 @jit
 def _unset(flags, ids, selected):
-    """Set ``flags[id]`` to False, in place, for each selected id but -1; flags (K,) and selected (n,) bool, ids int (n,)."""
+    """Set ``flags[id]`` (K,) to False, in place, for each id (n,) that is selected (n,) and not -1."""
     for i in range(ids.size):
         if selected[i] and ids[i] >= 0:
             flags[ids[i]] = False
