@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from mmengine.config import DictAction
 
 from mmvice.apis.arguments import non_negative, positive
+from mmvice.apis.config_options import ConfigOptions
 from mmvice.apis.probe_benchmark import (
     SPLITS,
     Benchmark,
@@ -87,7 +87,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--probe-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         default={},
         metavar='KEY=VALUE',
         help='settings of all probes, with --variant NAME',
@@ -136,7 +136,7 @@ def variant_of(words: Sequence[str]) -> Variant:
     if not settings:
         return Variant(name)
     parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='+', action=DictAction)
+    parser.add_argument('--options', nargs='+', action=ConfigOptions)
     options: Mapping = parser.parse_args(['--options', *settings]).options
     return Variant(name, options)
 

@@ -33,7 +33,7 @@ def device_parser() -> argparse.ArgumentParser:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmengine.config import DictAction
+    from mmvice.apis.config_options import ConfigOptions
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[device_parser()]
@@ -51,7 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.add_argument(
             f'--{name}-options',
             nargs='+',
-            action=DictAction,
+            action=ConfigOptions,
             default={},
             metavar='KEY=VALUE',
             help=f'change settings of {what}, as --cfg-options of tools/train.py does',

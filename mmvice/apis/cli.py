@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
@@ -19,9 +19,10 @@ from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
 from mmvice.evaluation import metric_texts
 from mmvice.registry import OPTIMIZERS, RUNNERS
 from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
-from mmvice.utils.files import NoSpaceError, is_no_space, readable_size
+from mmvice.utils.files import NoSpaceError, as_path, is_no_space, readable_size
 from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
+from .config_options import ConfigOptions
 from .dist import prepare_cpu_processes
 from .errors import TRACEBACK
 from .setting_names import check_setting_names, check_setting_values
@@ -54,7 +55,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help="change settings of the config: model.head.num_concepts=64, a list as key=a,b or 'key=[a,b]', tuples in a "
         "list as 'key=[(a,b),(c,d)]'; quote what has brackets, and no white space",
@@ -89,6 +90,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    cfg.work_dir = as_path(cfg.work_dir, 'work_dir')
     return cfg
 
 

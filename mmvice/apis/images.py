@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
-from mmvice.datasets.path_table import scan_images
+from mmvice.datasets.path_table import describe_found, scan_images
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, decode_labels, explain, printable, read_image
 from mmvice.visualization import fit_within
 
@@ -29,7 +30,9 @@ def find_images(arguments: Sequence[str]) -> list[str]:
         if os.path.isfile(place):
             matches = [place]
         elif os.path.isdir(place):
-            matches = [os.fsdecode(path) for path in scan_images(place, IMAGE_EXTENSIONS)]
+            left_out: Counter[str] = Counter()
+            matches = [os.fsdecode(path) for path in scan_images(place, IMAGE_EXTENSIONS, left_out=left_out)]
+            sys.stderr.write(f'{describe_found({place: len(matches)}, left_out)}\n')
         else:
             matches = [
                 name for name in _glob(place) if name.lower().endswith(IMAGE_EXTENSIONS) and os.path.isfile(name)

@@ -11,9 +11,10 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.files import as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable, turns_on_its_side
 
-from .path_table import read_lines, scan_images
+from .path_table import describe_found, ending_of, read_lines, scan_images
 from .seeded_sampling import SeededItemMixin
 from .skip_unusable import SkipUnusableMixin
 
@@ -36,14 +37,15 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
         data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '.' is the data
-            root itself. Without ``seg_map_path``, or with None, the images are taken alone: for pretraining, or to
-            have predictions written.
+            root itself. Several folders of images are a list; their label maps are in one folder, or in a list of as
+            many. Without ``seg_map_path``, or with None, the images are taken alone: for pretraining, or to have
+            predictions written.
         metainfo: ``dict(classes=[...], palette=[...])``: the name of every class, and for each an RGB colour. Without
             colours, some are chosen.
         ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
             out, as are names that were listed before, with a warning.
-        img_suffix: How the names of images end; the case does not matter, except for those in ``ann_file``. '' is for
-            images of several formats, in names that have their endings.
+        img_suffix: How the names of images end, or a list of such endings; the case does not matter, except for those
+            in ``ann_file``. '' is for images of several formats, in names that have their endings.
         seg_map_suffix: How the names of label maps end.
         pipeline: Transforms.
         ignore_index: An id of the label maps that does not count, besides 255. It becomes 255 as it is read, so that it
@@ -65,7 +67,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         self,
         data_root: str = '',
         data_prefix: dict | None = None,
-        img_suffix: str = '.jpg',
+        img_suffix: str | Sequence[str] = '.jpg',
         seg_map_suffix: str = '.png',
         pipeline: Sequence = (),
         **kwargs,
@@ -81,13 +83,34 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         if not isinstance(ignored, int) or not 0 <= ignored <= 255:
             raise self._error(ValueError, f'ignore_index must be an id of label maps, 0 to 255, but is {ignored!r}')
         super().__init__(
-            data_root=osp.expanduser(data_root),
+            data_root=osp.expanduser(
+                '' if data_root is None else as_path(data_root, f'{type(self).__name__}: data_root')
+            ),
             data_prefix={key: folder for key, folder in data_prefix.items() if folder is not None},
             img_suffix=img_suffix,
             seg_map_suffix=seg_map_suffix,
             pipeline=[TRANSFORMS.build(step) if isinstance(step, dict) else step for step in pipeline],
             **kwargs,
         )
+
+    def _join_prefix(self) -> None:
+        if self.ann_file:
+            self.ann_file = osp.join(self.data_root, as_path(self.ann_file, f'{type(self).__name__}: ann_file'))
+        for key, value in self.data_prefix.items():
+            several = isinstance(value, (list, tuple))
+            names = [as_path(name, f'{type(self).__name__}: {key}') for name in (value if several else [value])]
+            paths = [osp.join(self.data_root, osp.expanduser(name)) for name in names]
+            self.data_prefix[key] = paths if several else paths[0]
+        images, labels = (_as_list(self.data_prefix.get(key)) for key in ('img_path', 'seg_map_path'))
+        if isinstance(self.data_prefix.get('seg_map_path'), list) and len(labels) != len(images):
+            raise self._error(
+                ValueError,
+                f'data_prefix has {len(images)} folders of images, img_path={images}, but {len(labels)} of label maps, '
+                f'seg_map_path={labels}; give one of label maps for each, or one for all',
+            )
+        one_for_all = labels * len(images) if len(labels) == 1 else labels
+        self._folders = list(zip(images, one_for_all or [None] * len(images)))
+        self._suffixes = sorted(_as_list(self.img_suffix), key=len, reverse=True)
 
     @classmethod
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
@@ -115,9 +138,10 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """Find the images and label maps, as dicts with ``img_path`` and ``seg_map_path``."""
-        for key, folder in self.data_prefix.items():
-            if folder is not None and not osp.isdir(folder):
-                raise self._error(FileNotFoundError, f'no folder {folder!r}, the {key} of data_prefix')
+        for key, folders in self.data_prefix.items():
+            for folder in _as_list(folders):
+                if not osp.isdir(folder):
+                    raise self._error(FileNotFoundError, f'no folder {folder!r}, the {key} of data_prefix')
         data_list = self._listed() if self.ann_file else self._found()
         for key, what in dict(img_path='file', seg_map_path='label map').items():
             missing = [info for info in data_list if key in info and not osp.isfile(info[key])]
@@ -129,7 +153,21 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                     f'{len(missing)} of {len(data_list)} images{listed} lack their {what}; the first is '
                     f'{printable(missing[0][key])}{image}',
                 )
+        self._require_own_labels(data_list)
         return data_list
+
+    def _require_own_labels(self, data_list: list[dict]) -> None:
+        image_of: dict[str, str] = {}
+        for info in data_list:
+            path = info['img_path']
+            other = image_of.setdefault(info.get('seg_map_path', path), path)
+            if other != path:
+                raise self._error(
+                    ValueError,
+                    f'the images {printable(other)} and {printable(path)} have one label map, '
+                    f'{printable(info["seg_map_path"])}: take one of them out, or give each folder of images a folder '
+                    'of label maps',
+                )
 
     def _listed(self) -> list[dict]:
         if not osp.isfile(self.ann_file):
@@ -142,50 +180,88 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             )
         if not names:
             raise self._error(FileNotFoundError, f'the list file {self.ann_file!r} (ann_file) names no image')
-        if self.img_suffix and all(name.endswith(self.img_suffix) for name in names):
+        if all(any(suffix and name.endswith(suffix) for suffix in self._suffixes) for name in names):
+            suffixes = ', '.join(map(repr, self._suffixes))
             raise self._error(
                 ValueError,
-                f'the names in {self.ann_file!r} must be without {self.img_suffix!r}, but the first is {names[0]!r}',
+                f'the names in {self.ann_file!r} must be without {suffixes}, but the first is {names[0]!r}',
             )
-        return [self._info(osp.join(self.data_prefix['img_path'], name + self.img_suffix), name) for name in names]
+        self._tell(f'{len(names):,} images, listed in {self.ann_file!r}')
+        return [self._listed_info(name) for name in names]
+
+    def _listed_info(self, name: str) -> dict:
+        places = [(osp.join(images, name + s), labels) for images, labels in self._folders for s in self._suffixes]
+        there = [place for place in places if osp.isfile(place[0])] if len(places) > 1 else places
+        if len(there) > 1:
+            raise self._error(
+                ValueError,
+                f'the name {name!r} in {self.ann_file!r} means several images: '
+                f'{", ".join(printable(path) for path, _ in there)}',
+            )
+        path, labels = (there or places)[0]
+        return self._info(path, labels, name)
 
     def _found(self) -> list[dict]:
-        folder = self.data_prefix['img_path']
-        images = list(map(os.fsdecode, scan_images(folder, [self.img_suffix.lower()])))
-        if not images:
-            others = Counter(osp.splitext(path)[1] for path in scan_images(folder, IMAGE_EXTENSIONS))
-            there = ', '.join(f'{number} *{os.fsdecode(ending)}' for ending, number in others.most_common(3))
-            raise self._error(
-                FileNotFoundError,
-                f'no *{self.img_suffix} in {folder!r}' + (f', but {there}: see img_suffix' if there else ''),
-            )
-        start = len(osp.join(folder, ''))
-        data_list = [self._info(path, path[start : len(path) - len(self.img_suffix)]) for path in images]
-        self._warn_of_labels_alone(data_list)
+        data_list, counts, left_out = [], {}, Counter()
+        visited: set[tuple[int, int]] = set()
+        for folder, labels in self._folders:
+            suffixes = [suffix.lower() for suffix in self._suffixes]
+            images = list(map(os.fsdecode, scan_images(folder, suffixes, visited, left_out)))
+            counts[folder] = len(images)
+            start = len(osp.join(folder, ''))
+            for path in images:
+                ending = next(suffix for suffix in suffixes if path.lower().endswith(suffix))
+                data_list.append(self._info(path, labels, path[start : len(path) - len(ending)]))
+            if not images:
+                others = Counter(ending_of(path) for path in scan_images(folder, IMAGE_EXTENSIONS))
+                there = ', '.join(f'{number} *{ending}' for ending, number in others.most_common(3))
+                wanted = ', '.join(f'*{suffix}' for suffix in self._suffixes)
+                raise self._error(
+                    FileNotFoundError,
+                    f'no {wanted} in {folder!r}' + (f', but {there}: see img_suffix' if there else ''),
+                )
+        beside = self._warn_of_labels_alone(data_list)
+        left_out.subtract({ending_of('x' + self.seg_map_suffix): beside})
+        self._tell(describe_found(counts, left_out))
         return data_list
 
-    def _warn_of_labels_alone(self, data_list: list[dict]) -> None:
-        """Tell of label maps whose image is not there: nothing is lost with them but what was labelled."""
-        if self.data_prefix.get('seg_map_path') is None:
-            return
-        known = {osp.normpath(info[key]) for info in data_list for key in ('img_path', 'seg_map_path')}
-        there = map(os.fsdecode, scan_images(self.data_prefix['seg_map_path'], [self.seg_map_suffix.lower()]))
-        alone = [path for path in there if path.endswith(self.seg_map_suffix) and osp.normpath(path) not in known]
+    def _warn_of_labels_alone(self, data_list: list[dict]) -> int:
+        """Tell of label maps whose image is not there: nothing is lost with them but what was labelled.
+
+        Returns:
+            int: Label maps in the folders of the images.
+        """
+        known = {osp.normpath(info[key]) for info in data_list for key in ('img_path', 'seg_map_path') if key in info}
+        visited: set[tuple[int, int]] = set()
+        found = [
+            os.fsdecode(path)
+            for folder in dict.fromkeys(labels for _, labels in self._folders if labels is not None)
+            for path in scan_images(folder, [self.seg_map_suffix.lower()], visited)
+        ]
+        there = [osp.normpath(path) for path in found if path.endswith(self.seg_map_suffix)]
+        images = {info['img_path'] for info in data_list}
+        alone = [path for path in there if path not in known]
         if alone:
+            folders = ', '.join(repr(folder) for folder, _ in self._folders)
             self._warn(
-                f'{len(alone)} label maps have no image under {self.data_prefix["img_path"]!r} and are left out; the '
-                f'first is {printable(alone[0])}'
+                f'{len(alone)} label maps have no image under {folders} and are left out; the first is '
+                f'{printable(alone[0])}'
             )
+        beside = tuple(osp.join(osp.normpath(folder), '') for folder, _ in self._folders)
+        return sum(path.startswith(beside) and path not in images for path in there)
+
+    def _tell(self, message: str) -> None:
+        print_log(f'{type(self).__name__}: {message}', logger='current')
 
     def _warn(self, message: str) -> None:
         print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
 
-    def _info(self, img_path: str, name: str) -> dict:
+    def _info(self, img_path: str, labels: str | None, name: str) -> dict:
         info = dict(
             img_path=img_path, label_map=self.label_map, reduce_zero_label=self.reduce_zero_label, seg_fields=[]
         )
-        if self.data_prefix.get('seg_map_path') is not None:
-            info['seg_map_path'] = osp.join(self.data_prefix['seg_map_path'], name + self.seg_map_suffix)
+        if labels is not None:
+            info['seg_map_path'] = osp.join(labels, name + self.seg_map_suffix)
         return info
 
     def prepare_data(self, idx: int) -> Any:
@@ -231,3 +307,9 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                     f'{type(self).__name__}: {name} has the values {sorted(values)}, but with {classes} classes labels '
                     f'must be 0..{classes - 1}, or 255 for pixels that do not count'
                 )
+
+
+def _as_list(value: str | Sequence[str] | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)

@@ -2,15 +2,23 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmvice.utils.image_files import printable
 
+_MOST_KINDS = 10  # of endings, in a message
 
-def scan_images(folder: str, extensions: Iterable[str], visited: set[tuple[int, int]] | None = None) -> list[bytes]:
+
+def scan_images(
+    folder: str,
+    extensions: Iterable[str],
+    visited: set[tuple[int, int]] | None = None,
+    left_out: Counter[str] | None = None,
+) -> list[bytes]:
     """The image files under ``folder`` and its subfolders, sorted, as file-system bytes.
 
     Symbolic links are followed; a folder that can be reached in several ways, as through a cycle of links, is listed
@@ -20,17 +28,19 @@ def scan_images(folder: str, extensions: Iterable[str], visited: set[tuple[int, 
         folder: An existing folder.
         extensions: Lower-case endings with their dot; the case of a file's own ending does not matter.
         visited: (device, inode) of folders listed before, to be left out; those listed now are added.
+        left_out: Number of other files by their ending, in lower case; those found now are added.
 
     Raises:
         OSError: If ``folder`` itself cannot be listed.
     """
     endings = tuple(os.fsencode(extension) for extension in extensions)
     visited = set() if visited is None else visited
+    left_out = Counter() if left_out is None else left_out
     images, stack = [], [os.fsencode(folder)]
     while stack:
         current = stack.pop()
         try:
-            subfolders, found = _list_folder(current, endings, visited)
+            subfolders, found = _list_folder(current, endings, visited, left_out)
         except OSError as error:
             if current == os.fsencode(folder):
                 raise OSError(
@@ -49,7 +59,7 @@ def scan_images(folder: str, extensions: Iterable[str], visited: set[tuple[int, 
 
 
 def _list_folder(
-    folder: bytes, endings: tuple[bytes, ...], visited: set[tuple[int, int]]
+    folder: bytes, endings: tuple[bytes, ...], visited: set[tuple[int, int]], left_out: Counter[str]
 ) -> tuple[list[bytes], list[bytes]]:
     """The subfolders and the images of a folder; nothing of one that was visited."""
     subfolders: list[bytes] = []
@@ -65,11 +75,37 @@ def _list_folder(
             try:
                 if entry.is_dir():
                     subfolders.append(entry.path)
-                elif entry.name.lower().endswith(endings) and entry.is_file():
+                elif not entry.is_file():
+                    continue
+                elif entry.name.lower().endswith(endings):
                     images.append(entry.path)
+                else:
+                    left_out[ending_of(entry.name)] += 1
             except OSError:  # a link to itself leads nowhere
                 continue
     return subfolders, images
+
+
+def ending_of(name: str | bytes) -> str:
+    """The ending of a file's name with its dot, in lower case; '' for none."""
+    return os.path.splitext(os.fsdecode(name))[1].lower()
+
+
+def describe_found(found: Mapping[str, int], left_out: Mapping[str, int]) -> str:
+    """How many images are where, and how many files of which endings are none.
+
+    Example:
+        >>> describe_found({'a': 20, 'b': 3}, {'.heic': 4, '': 1})
+        "23 images: 20 in 'a', 3 in 'b'; left out 5 files: 4 *.heic, 1 without ending"
+    """
+    places = ', '.join(f'{number:,} in {folder!r}' for folder, number in found.items())
+    text = f'{sum(found.values()):,} images: {places}'
+    others = sorted((-number, ending) for ending, number in left_out.items() if number > 0)
+    if not others:
+        return text
+    kinds = [f'{-number:,} ' + (f'*{ending}' if ending else 'without ending') for number, ending in others]
+    more = [f'files of {len(kinds) - _MOST_KINDS} more endings'] if len(kinds) > _MOST_KINDS else []
+    return f'{text}; left out {-sum(number for number, _ in others):,} files: {", ".join(kinds[:_MOST_KINDS] + more)}'
 
 
 def read_lines(path: str) -> list[bytes]:

@@ -1,15 +1,18 @@
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
+from mmengine.logging import print_log
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.files import as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, explain, printable
 
-from .path_table import pack_paths, read_list_file, scan_images, select_paths
+from .path_table import describe_found, pack_paths, read_list_file, scan_images, select_paths
 from .seeded_sampling import SeededItemMixin
 from .skip_unusable import SkipUnusableMixin
 
@@ -81,14 +84,18 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         )
 
     def _join_prefix(self) -> None:
-        root = os.path.expanduser(self.data_root or '')
+        root = os.path.expanduser('' if self.data_root is None else as_path(self.data_root, self._setting('data_root')))
         if 'img_path' not in self.data_prefix:
             raise ValueError(
                 f"{type(self).__name__}: data_prefix must have the key 'img_path', a folder or a list of folders, "
                 f'got {dict(self.data_prefix)}'
             )
-        self.folders = [os.path.join(root, os.path.expanduser(p)) for p in _as_list(self.data_prefix['img_path'])]
-        self.list_files = [os.path.join(root, os.path.expanduser(p)) for p in _as_list(self.ann_file) if p]
+        self.folders = [
+            os.path.join(root, os.path.expanduser(p)) for p in self._as_list('img_path', self.data_prefix['img_path'])
+        ]
+        self.list_files = [
+            os.path.join(root, os.path.expanduser(p)) for p in self._as_list('ann_file', self.ann_file) if p
+        ]
         if self.list_files and len(self.folders) > 1:
             raise ValueError(
                 f'{type(self).__name__}: the lines of ann_file {self.list_files} are relative to one folder, but '
@@ -115,8 +122,10 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             if len(paths) == listed:
                 raise FileNotFoundError(f'{type(self).__name__}: the list file {list_file!r} names no image')
         if self.list_files:
+            self._tell(f'{len(paths):,} images, listed in {", ".join(map(repr, self.list_files))}')
             return paths
 
+        counts, left_out = {}, Counter()
         visited: set[tuple[int, int]] = set()
         for folder in self.folders:
             if not folder:
@@ -131,14 +140,26 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
                 raise FileNotFoundError(
                     f"{type(self).__name__}: no folder {folder!r}; check data_root and data_prefix['img_path']"
                 )
-            seen_before, found = len(visited), scan_images(folder, self.extensions, visited)
+            seen_before, found = len(visited), scan_images(folder, self.extensions, visited, left_out)
             if not found and len(visited) > seen_before:
                 raise FileNotFoundError(
                     f'{type(self).__name__}: no image in {folder!r} or its subfolders; looked for names that end in '
                     f'{", ".join(self.extensions)}'
                 )
+            counts[folder] = counts.get(folder, 0) + len(found)
             paths.extend(found)
+        self._tell(describe_found(counts, left_out))
         return paths
+
+    def _tell(self, message: str) -> None:
+        print_log(f'{type(self).__name__}: {message}', logger='current')
+
+    def _setting(self, name: str) -> str:
+        return f'{type(self).__name__}: {name}'
+
+    def _as_list(self, name: str, value: str | Sequence[str]) -> list[str]:
+        values = value if isinstance(value, (list, tuple)) else [value]
+        return [as_path(single, self._setting(name)) for single in values]
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:
@@ -208,7 +229,3 @@ def try_to_load(load_image: LoadImageFromFile, info: dict, min_size: int) -> tup
     if min(height, width) < min_size:
         return None, f'{name} is too small: {width}x{height} px, and min_size is {min_size}'
     return results, None
-
-
-def _as_list(value: str | Sequence[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)

@@ -45,6 +45,13 @@ def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_out_dir_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--out-dir``, for published data in a folder that may not be written to."""
+    parser.add_argument(
+        '--out-dir', type=Path, metavar='DIR', help='folder to write to in place of DATA_ROOT, which is then only read'
+    )
+
+
 def label_table(classes: Mapping[int, int], ignored: Iterable[int] = (IGNORE,)) -> tuple[int, ...]:
     """What each of the 256 values of a label map becomes: its class, 255 where ignored, -1 where it must not occur."""
     table = [-1] * 256

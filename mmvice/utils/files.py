@@ -22,6 +22,27 @@ class NoSpaceError(OSError):
         return str(self.strerror)
 
 
+def as_path(value: object, setting: str) -> str:
+    """A path out of a config; a number is the name of a file or folder.
+
+    Args:
+        value: What the config has.
+        setting: Its name, for the error.
+
+    Raises:
+        ValueError: If it is no name, as a list or None.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        return os.fspath(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(
+        f'{setting} must be the name of one file or folder, got {value!r}; a name that looks like a list or a number '
+        "needs quotation marks, in a config 'a, b', on the command line also within those of the shell: "
+        '\'KEY="a, b"\''
+    )
+
+
 def write_file(path: str, content: bytes, durable: bool = False) -> None:
     """Write a file beside ``path`` and give it that name when it is whole.
 

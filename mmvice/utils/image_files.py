@@ -10,8 +10,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 IMAGE_EXTENSIONS = (
-    *('.avif', '.bmp', '.dib', '.gif', '.jp2', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.pnm', '.ppm'),
-    *('.ras', '.sr', '.tif', '.tiff', '.webp'),
+    *('.apng', '.avif', '.avifs', '.bmp', '.dib', '.gif', '.j2c', '.j2k', '.jfif', '.jp2', '.jpc', '.jpe', '.jpeg'),
+    *('.jpf', '.jpg', '.jpx', '.mpo', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.ras', '.sr', '.tif', '.tiff', '.webp'),
 )
 """Ends of the names of image files: the formats that OpenCV decodes to 8 bits, and whose header Pillow reads.
 

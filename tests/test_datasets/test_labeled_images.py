@@ -241,3 +241,51 @@ def test_names_of_any_bytes(root):
 def test_a_pipeline_with_labels_needs_their_folder(root):
     with pytest.raises(KeyError, match='LoadAnnotations needs .seg_map_path.: give the data set the folder of its'):
         build(root, data_prefix=dict(img_path='pictures'))[0]
+
+
+def test_several_endings_and_folders(root):
+    """Images of one set in two folders and formats, each with its own label maps."""
+    for name in ('pictures/a', 'pictures/field/d'):
+        (root / f'{name}.jpg').rename(root / f'{name}.JPEG')
+    prefix = dict(img_path=['pictures/field', 'more'], seg_map_path=['labels/field', 'labels'])
+    (root / 'more').mkdir()
+    (root / 'pictures/a.JPEG').rename(root / 'more/a.JPEG')
+    dataset = build(root, data_prefix=prefix, img_suffix=['.jpg', '.jpeg'])
+    assert names(dataset) == ['c.jpg', 'd.JPEG', 'a.JPEG'] and values(dataset) == [[2], [255], [0]]
+    (root / 'few.txt').write_text('a\nc\n')
+    listed = build(root, data_prefix=prefix, img_suffix=['.jpg', '.JPEG'], ann_file='few.txt')
+    assert names(listed) == ['a.JPEG', 'c.jpg'] and values(listed) == [[0], [2]]
+    with pytest.raises(ValueError, match='2 folders of images.*but 1 of label maps'):
+        build(root, data_prefix=dict(prefix, seg_map_path=['labels']))
+
+
+def test_one_label_map_of_two_images_is_told(root):
+    cv2.imwrite(str(root / 'pictures/a.bmp'), np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"a\.bmp' and .*a\.jpg' have one label map, .*labels/a\.png"):
+        build(root, img_suffix=['.jpg', '.bmp'])
+    (root / 'few.txt').write_text('a\n')
+    with pytest.raises(ValueError, match=r"'a' in .*few\.txt' means several images: .*a\.jpg', .*a\.bmp'"):
+        build(root, img_suffix=['.jpg', '.bmp'], ann_file='few.txt')
+
+
+def test_what_was_found_and_left_out_is_told(root, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmvice.datasets.labeled_images.print_log', lambda text, **_: lines.append(text))
+    (root / 'pictures/x.heic').write_bytes(b'x')
+    build(root)
+    assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 files: 1 *.heic"]
+    lines.clear()
+    for name in ('a', 'b', 'field/c', 'field/d'):
+        (root / f'labels/{name}.png').rename(root / f'pictures/{name}.png')
+    build(root, data_prefix=dict(img_path='pictures', seg_map_path='pictures'))
+    assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 files: 1 *.heic"]
+
+
+@pytest.mark.parametrize('name', [2024, 0.5, '7'])
+def test_folders_whose_names_are_numbers(root, name):
+    (root / 'pictures').rename(root / str(name))
+    dataset = build(root, data_prefix=dict(img_path=name, seg_map_path='labels'))
+    assert values(dataset) == [[0], [1], [2], [255]]
+    for wrong in (dict(data_root=['a', 2023]), dict(data_prefix=dict(img_path=True)), dict(ann_file=['a', 'b'])):
+        with pytest.raises(ValueError, match='LabeledImageDataset: .* must be the name of one file or folder, got'):
+            build(root, **wrong)

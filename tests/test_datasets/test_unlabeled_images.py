@@ -154,3 +154,36 @@ def test_pipelines_are_ours_also_without_a_default_scope(tmp_path):
             for kind in (UnlabeledImageDataset, CamVidDataset):
                 dataset = kind(str(tmp_path), dict(img_path='x'), lazy_init=True, pipeline=LOAD)
                 assert isinstance(dataset.pipeline.transforms[0], LoadImageFromFile)
+
+
+def test_every_ending_is_looked_for_and_the_rest_is_told(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr('mmvice.datasets.unlabeled_images.print_log', lambda text, **_: lines.append(text))
+    write_images(tmp_path, 'a/1.png')
+    for ending in ('jfif', 'j2k', 'JPX', 'apng', 'mpo', 'avifs', 'heic', 'HEIC', 'txt'):
+        (tmp_path / f'a/x.{ending}').write_bytes(b'x')
+    (tmp_path / 'README').write_bytes(b'x')
+    write_images(tmp_path, 'b/1.png')
+    assert len(UnlabeledImageDataset(str(tmp_path), dict(img_path=['a', 'b']))) == 8
+    assert lines == [
+        f"UnlabeledImageDataset: 8 images: 7 in '{tmp_path}/a', 1 in '{tmp_path}/b'; "
+        'left out 3 files: 2 *.heic, 1 *.txt'
+    ]
+    lines.clear()
+    UnlabeledImageDataset(str(tmp_path), dict(img_path='.'))
+    assert lines[0].endswith('left out 4 files: 2 *.heic, 1 without ending, 1 *.txt')
+    (tmp_path / 'list.txt').write_text('a/1.png\n')
+    UnlabeledImageDataset(str(tmp_path), ann_file='list.txt')
+    assert lines[1] == f"UnlabeledImageDataset: 1 images, listed in '{tmp_path}/list.txt'"
+
+
+def test_folders_whose_names_are_numbers_or_lists(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path, '2024/1.png', '2025/2.png', '0.5/3.png', 'imgs, 2023/4.png')
+    assert names(UnlabeledImageDataset(2024)) == ['1.png']
+    assert names(UnlabeledImageDataset(tmp_path / '2024')) == ['1.png']
+    assert names(UnlabeledImageDataset('', dict(img_path=[2025, 0.5]))) == ['2.png', '3.png']
+    assert names(UnlabeledImageDataset('imgs, 2023')) == ['4.png']
+    for wrong in (dict(data_root=['imgs', 2023]), dict(data_prefix=dict(img_path=[True])), dict(ann_file={})):
+        with pytest.raises(ValueError, match='UnlabeledImageDataset: .* must be the name of one file or folder, got'):
+            UnlabeledImageDataset(**wrong)

@@ -267,3 +267,17 @@ def test_help_says_what_is_read_and_written(name, capsys):
         runpy.run_path(str(TOOLS / f'{name}.py'))['main'](['--help'])
     text = capsys.readouterr().out
     assert 'usage:' in text and ('written under' in text or 'writes' in text)
+
+
+def test_data_that_may_only_be_read_is_converted_into_another_folder(cityscapes, coco, convert_coco, tmp_path_factory):
+    out, before = tmp_path_factory.mktemp('out'), files(coco)
+    convert_coco(coco, '--workers', 1, '--out-dir', out / 'new/coco')
+    converter('cityscapes', train=2, val=1)(cityscapes, '--workers', 1, '--out-dir', out / 'cityscapes')
+    assert files(coco) == before, 'the fixtures share a folder, and neither has changed'
+    labels = dict(img_path='leftImg8bit/train', seg_map_path=str(out / 'cityscapes/gtFine/train'))
+    assert len(CityscapesDataset(data_root=str(cityscapes), data_prefix=labels, pipeline=LOAD)) == 2
+    labels = dict(img_path='images/train2017', seg_map_path=str(out / 'new/coco/annotations27/train2017'))
+    dataset = COCOStuff27Dataset(
+        data_root=str(coco), data_prefix=labels, ann_file=str(out / 'new/coco/lists/train2017.txt'), pipeline=LOAD
+    )
+    assert len(dataset) == 3 and dataset[0]['gt_seg_map'].shape == (13, 15)

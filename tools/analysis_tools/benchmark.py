@@ -14,13 +14,14 @@ from pickle import UnpicklingError
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from prettytable import PrettyTable
 
 from mmvice.apis import existing_file
 from mmvice.apis.arguments import choose_device, non_negative, positive
 from mmvice.apis.benchmark import benchmark_inference, benchmark_train
+from mmvice.apis.config_options import ConfigOptions
 
 EXAMPLES = """examples:
   tools/analysis_tools/benchmark.py train configs/vice/CONFIG.py --out train_times.json
@@ -52,7 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     train.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='change settings of the config, as in tools/train.py',
     )

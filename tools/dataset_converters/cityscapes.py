@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Make the 19- and 27-class label maps of Cityscapes from the published label ids, beside them.
+"""Make the 19- and 27-class label maps of Cityscapes from the published label ids, beside them or in another folder.
 
 The 19 classes are Cityscapes' train ids, the same files as its own scripts make; the 27 classes are the label ids
 7..33, as in PiCIE. All other labels become 255, which is ignored. Finished files are left as they are, so that an
@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmvice.utils.conversion import (
     IGNORE,
     add_converter_arguments,
+    add_out_dir_argument,
     check_complete,
     check_count,
     check_partners,
@@ -29,7 +30,7 @@ from mmvice.utils.conversion import (
 LAYOUT = """the published layout under DATA_ROOT is
     leftImg8bit/{train,val}/<city>/*_leftImg8bit.png   leftImg8bit_trainvaltest.zip
     gtFine/{train,val}/<city>/*_gtFine_labelIds.png    gtFine_trainvaltest.zip"""
-WRITTEN = """written under DATA_ROOT:
+WRITTEN = """written under DATA_ROOT, or in its place under --out-dir:
     gtFine/{train,val}/<city>/*_gtFine_labelTrainIds.png   8-bit train ids 0..18, 255 = ignore
     gtFine/{train,val}/<city>/*_gtFine_label27Ids.png      8-bit ids 0..26, 255 = ignore
 """
@@ -53,6 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'data_root', type=Path, metavar='DATA_ROOT', help='folder of Cityscapes, such as data/cityscapes'
     )
     add_converter_arguments(parser)
+    add_out_dir_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -83,10 +85,10 @@ def convert_all(args: argparse.Namespace) -> None:
     plans = {split: plan(root, split) for split in NUM_IMAGES}
     check_complete([problem for _, problems in plans.values() for problem in problems], args.allow_partial)
     for split, (names, _) in plans.items():
-        folder = root / 'gtFine' / split
+        source, target = (folder / 'gtFine' / split for folder in (root, args.out_dir or root))
         for suffix, table in TABLES.items():
-            jobs = [(str(folder / f'{name}{LABELS}'), str(folder / f'{name}{suffix}'), table) for name in names]
-            convert(recode_labels, jobs, args.workers, f'{folder}/*/*{suffix}')
+            jobs = [(str(source / f'{name}{LABELS}'), str(target / f'{name}{suffix}'), table) for name in names]
+            convert(recode_labels, jobs, args.workers, f'{target}/*/*{suffix}')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

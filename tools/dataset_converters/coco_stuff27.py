@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmvice.datasets.coco_stuff_classes import COARSE_OF_FINE
 from mmvice.utils.conversion import (
     add_converter_arguments,
+    add_out_dir_argument,
     check_complete,
     check_count,
     check_partners,
@@ -33,7 +34,7 @@ LAYOUT = """the published layout under DATA_ROOT is
     images/{train2017,val2017}/*.jpg          COCO's images
     stuffthingmaps/{train2017,val2017}/*.png  COCO-Stuff's stuffthingmaps_trainval2017.zip
     curated/{train2017,val2017}/Coco164kFull_Stuff_Coarse_7.txt  IIC's lists, one image id a line"""
-WRITTEN = """written under DATA_ROOT:
+WRITTEN = """written under DATA_ROOT, or in its place under --out-dir:
     annotations27/{train2017,val2017}/*.png   8-bit ids 0..26, 255 = ignore
     lists/{train2017,val2017}.txt             the curated ids
 """
@@ -48,6 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('data_root', type=Path, metavar='DATA_ROOT', help='folder of COCO, such as data/coco')
     add_converter_arguments(parser)
+    add_out_dir_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -89,19 +91,20 @@ def plan(root: Path, split: str) -> tuple[list[str], list[str]]:
 def convert_all(args: argparse.Namespace) -> None:
     """Check that all is there, write the label maps, then the lists."""
     root, table = args.data_root, label_table(COARSE_OF_FINE)
+    out = args.out_dir or root
     require_folders([root / kind / split for kind in ('images', 'stuffthingmaps') for split in NUM_CURATED], LAYOUT)
     plans = {split: plan(root, split) for split in NUM_CURATED}
     check_complete([problem for _, problems in plans.values() for problem in problems], args.allow_partial)
     for split, (ids, _) in plans.items():
-        source, target = (root / kind / split for kind in ('stuffthingmaps', 'annotations27'))
+        source, target = root / 'stuffthingmaps' / split, out / 'annotations27' / split
         images = root / 'images' / split
         jobs = [
             (str(source / f'{name}.png'), str(target / f'{name}.png'), table, str(images / f'{name}.jpg'))
             for name in ids
         ]
         convert(recode_labels, jobs, args.workers, str(target))
-        (root / 'lists').mkdir(exist_ok=True)
-        write_file(str(root / 'lists' / f'{split}.txt'), ''.join(f'{name}\n' for name in ids).encode())
+        (out / 'lists').mkdir(parents=True, exist_ok=True)
+        write_file(str(out / 'lists' / f'{split}.txt'), ''.join(f'{name}\n' for name in ids).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

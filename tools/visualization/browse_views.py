@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-from mmengine import Config, DictAction
+from mmengine import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmvice.apis.config_options import ConfigOptions
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS
 from mmvice.structures.views_data_sample import ViewsDataSample
@@ -44,7 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         help='settings of the config to override, as key=value pairs; lists as key="[a,b]" or key=a,b',
     )
     args = parser.parse_args(argv)

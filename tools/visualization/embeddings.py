@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.model import BaseModel
 
 from mmvice.apis import checkpoint_location, existing_file, init_model
 from mmvice.apis.arguments import choose_device, positive
+from mmvice.apis.config_options import ConfigOptions
 from mmvice.apis.images import ImageReader, find_images, folders_of, resize_of, spread
 from mmvice.apis.labelling import (
     Labels,
@@ -125,7 +125,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=ConfigOptions,
         metavar='KEY=VALUE',
         help='change settings of the config, as in tools/train.py',
     )

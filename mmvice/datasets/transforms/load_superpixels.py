@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmvice.datasets.superpixel_files import check_filename, decode_superpixels, superpixel_path
 from mmvice.datasets.transforms.checks import get_input
 from mmvice.registry import TRANSFORMS
+from mmvice.utils.files import as_path
 from mmvice.utils.image_files import printable
 
 
@@ -45,11 +46,11 @@ class LoadSuperpixels(BaseTransform):
     """
 
     def __init__(self, folder: str, img_root: str, filename: str = '{path}.png', no_region: int | None = None) -> None:
-        check_filename(filename)
+        check_filename(as_path(filename, 'LoadSuperpixels: filename'))
         if no_region is not None and (type(no_region) is not int or not 0 <= no_region <= 0xFFFF):
             raise ValueError(f'no_region must be an id from 0 to 65535, or None, got {no_region!r}')
-        self.folder = folder
-        self.img_root = img_root
+        self.folder = as_path(folder, 'LoadSuperpixels: folder')
+        self.img_root = as_path(img_root, 'LoadSuperpixels: img_root')
         self.filename = filename
         self.no_region = no_region
 

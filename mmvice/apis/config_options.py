@@ -1,0 +1,68 @@
+"""Settings on the command line: as MMEngine reads them, but names of files and folders stay what was typed."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+_ONE = {'data_root', 'work_dir', 'load_from', 'embedder_checkpoint', 'pretrained', 'checkpoint', 'folder', 'img_root'}
+_ONE |= {'filename', 'save_dir', 'output_dir', 'out_dir'}
+"""Settings whose value is the name of a file or folder."""
+_SEVERAL = {'img_path', 'seg_map_path', 'ann_file', 'img_suffix', 'seg_map_suffix', 'extensions'}
+"""Settings whose value is a name or a list of names."""
+
+
+class ConfigOptions(DictAction):
+    """An argparse action: ``KEY=VALUE ...`` as :class:`mmengine.DictAction`, which takes the folder 2024 for a number.
+
+    A name may have white space and anything else in it. Where a list is possible, ``a,b`` and ``[a,b]`` are lists of
+    names, and quotation marks within the value make one name of it: ``'img_path="a,b"'``.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Add the settings to those that were given before."""
+        options = dict(getattr(namespace, self.dest, None) or {})
+        for setting in values:
+            key, equals, text = setting.partition('=')
+            if not equals:
+                parser.error(
+                    f"argument {option_string}: expected KEY=VALUE, but {setting!r} has no '='; put a value with white "
+                    'space in quotation marks with its key, as "KEY=a b"'
+                )
+            options[key] = parse_value(key, text)
+        setattr(namespace, self.dest, options)
+
+
+def parse_value(key: str, text: str) -> object:
+    """The value of a setting.
+
+    Example:
+        >>> parse_value('data.data_root', '007'), parse_value('model.depth', '18')
+        ('007', 18)
+        >>> parse_value('data.data_prefix.img_path', '[2023,my images]'), parse_value('d.data_root', 'imgs, 2023')
+        (['2023', 'my images'], 'imgs, 2023')
+    """
+    parts = [part for part in key.split('.') if not part.isdigit()]  # digits are places in a list
+    name = parts[-1] if parts else key
+    if name not in _ONE | _SEVERAL:
+        return DictAction._parse_iterable(text)
+    if text == 'None':
+        return None
+    bare = _unquoted(text)
+    if bare != text or name in _ONE:
+        return bare
+    bracketed = text[:1] + text[-1:] in ('[]', '()')
+    if not bracketed and ',' not in text:
+        return text
+    inside = text[1:-1] if bracketed else text
+    return [_unquoted(part.strip()) for part in inside.split(',') if part.strip()]
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in '\'"' else text
