@@ -35,6 +35,6 @@ PARAM_SCHEDULERS = _child(mmseg.PARAM_SCHEDULERS, 'mmvice.engine')
 
 METRICS = _child(mmseg.METRICS, 'mmseg.evaluation', 'mmvice.evaluation')
 EVALUATOR = _child(mmseg.EVALUATOR, 'mmseg.evaluation')
-VISUALIZERS = _child(mmseg.VISUALIZERS, 'mmseg.visualization')
+VISUALIZERS = _child(mmseg.VISUALIZERS, 'mmseg.visualization', 'mmvice.visualization')
 VISBACKENDS = _child(mmseg.VISBACKENDS, 'mmseg.visualization', 'mmvice.visualization')
 INFERENCERS = _child(mmseg.INFERENCERS)

@@ -8,6 +8,7 @@ training, its logs, its whole config, and result.json with the numbers.
 
 import argparse
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -200,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.dry_run:
             for job in jobs:
                 found = 'kept' if job in kept else state(job)
-                print(f'{found:9}{job.name}\n         python {" ".join(job.command(Path("tools/train.py")))}')
+                print(f'{found:9}{job.name}\n         python {shlex.join(job.command(Path("tools/train.py")))}')
             return
         left = [job for job in jobs if state(job) == 'left']
         if left:

@@ -21,7 +21,11 @@ from mmvice.utils.checkpoint import (
     resolve_checkpoint,
 )
 from mmvice.utils.image_files import read_image
+from mmvice.visualization import fit_within
 
+from .images import resize_of
+
+UNSCALED_SIZE = 1024  # longer side where a config does not resize
 TRAINING_STATE = ('head.queue', 'head.progress')  # of ViCE models: as long as the GPUs of that run asked for
 
 
@@ -78,15 +82,17 @@ def init_model(
 
 
 @torch.no_grad()
-def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray) -> EmbeddingMap:
-    """Embed one image of any size, normalised as the model's config says.
+def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int | None = None) -> EmbeddingMap:
+    """Embed one image as the tools do: the network sees it at the scale of training, normalised as the config says.
 
     Args:
         model: A model of :func:`init_model`, in evaluation.
         image: Path of an image file, or the image as BGR uint8 (H, W, 3).
+        size: The network gets an image with a longer side above this, in pixels, shrunk to it. Defaults to None: the
+            scale of the config's Resize, see :func:`network_size`. ``max(image.shape)`` leaves it at its full size.
 
     Returns:
-        EmbeddingMap: Of one image, at its size (H, W), on the model's device.
+        EmbeddingMap: Of one image, at its own size (H, W) whatever the network sees, on the model's device.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -95,14 +101,20 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray) -> Embeddi
     image = read_image(image) if isinstance(image, (str, Path)) else image
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f'image must be BGR uint8 (H, W, 3), got {image.dtype} {image.shape}')
-    tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    seen = fit_within(image, network_size(model) if size is None else size)
+    tensor = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))
     inputs = model.data_preprocessor(dict(inputs=[tensor], data_samples=[SegDataSample()]))['inputs']
     if inputs.shape[-2:] != tensor.shape[-2:]:
         raise ValueError(
             f'the data preprocessor pads an image of {tuple(tensor.shape[-2:])} to {tuple(inputs.shape[-2:])}: '
             'turn that off with cfg_options={"model.data_preprocessor.test_cfg": None}'
         )
-    return model.embed(inputs)
+    return EmbeddingMap(model.embed(inputs).features, image.shape[:2])
+
+
+def network_size(model: EmbedderMixin) -> int:
+    """Longer side in pixels above which an image is shrunk for a model: that of its config's Resize, else 1024."""
+    return resize_of(model.cfg) or UNSCALED_SIZE
 
 
 def _load_strictly(model: BaseModel, path: str | Path) -> dict:

@@ -8,9 +8,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmvice.structures import EmbeddingMap
-from mmvice.visualization import EmbeddingClusters, Legend, fit_within, palette
-
-from .inference import embed_image
+from mmvice.visualization import EmbeddingClusters, Legend, palette
 
 
 class Labels(NamedTuple):
@@ -21,11 +19,6 @@ class Labels(NamedTuple):
     names: Sequence[str]
     colors: np.ndarray
     legend: Legend
-
-
-def embed_within(model: BaseModel, image: np.ndarray, size: int) -> EmbeddingMap:
-    """Embeddings of all pixels of an image, of which the network sees at most ``size`` along the longer side."""
-    return EmbeddingMap(embed_image(model, fit_within(image, size)).features, image.shape[:2])
 
 
 def concepts_of(model: BaseModel) -> Tensor | None:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import shlex
 import shutil
 import time
 import uuid
@@ -406,7 +407,7 @@ def commands(checkpoint: Path) -> list[tuple[str, str]]:
         (
             'See this network on your own images',
             f'python tools/visualization/embeddings.py configs/{PRETRAINING} \\\n'
-            f'    {checkpoint} FOLDER --concepts --output-dir work_dirs/my_images',
+            f'    {shlex.quote(str(checkpoint))} FOLDER --concepts --output-dir work_dirs/my_images',
         ),
         (
             'Pretrain on your own images, no labels needed',

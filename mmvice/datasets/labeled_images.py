@@ -13,6 +13,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmvice.registry import DATASETS, TRANSFORMS
 from mmvice.utils.files import as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable, turns_on_its_side
+from mmvice.utils.palette import palette
 
 from .path_table import describe_found, ending_of, read_lines, scan_images
 from .seeded_sampling import SeededItemMixin
@@ -115,7 +116,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
     @classmethod
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:
         metainfo = super()._load_metainfo(metainfo)
-        classes, palette = metainfo.get('classes'), metainfo.get('palette')
+        classes, colors = metainfo.get('classes'), metainfo.get('palette')
         if not isinstance(classes, Sequence) or isinstance(classes, str) or not 1 <= len(classes) <= 255:
             raise cls._error(
                 ValueError,
@@ -124,13 +125,18 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         doubled = [name for name, number in Counter(classes).items() if number > 1]
         if doubled:
             raise cls._error(ValueError, f'metainfo names these classes more than once: {doubled}')
-        if palette and 'classes' not in cls.METAINFO and len(palette) != len(classes):
+        if colors and 'classes' not in cls.METAINFO and len(colors) != len(classes):
             raise cls._error(
                 ValueError,
-                f'metainfo has {len(palette)} colours in its palette for {len(classes)} classes; give one a class, '
+                f'metainfo has {len(colors)} colours in its palette for {len(classes)} classes; give one a class, '
                 'or leave the palette out',
             )
         return metainfo
+
+    def _update_palette(self) -> list:
+        """Colours that can be told apart where the metainfo has none; MMSegmentation draws random ones."""
+        classes = self._metainfo['classes']
+        return super()._update_palette() if self._metainfo.get('palette') else palette(len(classes)).tolist()
 
     @classmethod
     def _error(cls, kind: type[Exception], message: str) -> Exception:

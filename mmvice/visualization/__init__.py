@@ -1,10 +1,13 @@
 """Pictures of views, embeddings and label maps; numpy in, numpy out."""
 
-from .drawing import draw_labels, enlarge_small, fit_within, legend, palette, panel, stack
+from mmvice.utils.palette import palette
+
+from .drawing import draw_labels, enlarge_small, fit_within, legend, panel, stack
 from .embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 from .files import write_label_map, write_png
 from .gallery import Legend, gallery_page
 from .local_vis_backend import LocalVisBackend
+from .seg_local_visualizer import SegLocalVisualizer
 from .views import draw_sample, draw_views
 
 __all__ = [
@@ -12,6 +15,7 @@ __all__ = [
     'EmbeddingPCA',
     'Legend',
     'LocalVisBackend',
+    'SegLocalVisualizer',
     'draw_labels',
     'draw_sample',
     'draw_views',

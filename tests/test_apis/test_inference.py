@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmvice.apis import embed_image, init_model
 from mmvice.apis.labelling import concepts_of
-from mmvice.visualization import EmbeddingClusters
+from mmvice.visualization import EmbeddingClusters, fit_within
 
 BACKBONE = dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN'), norm_eval=False)
 EMBEDDER = dict(backbone=BACKBONE, decoder=dict(type='LightFPN', in_channels=[8, 16, 32, 64], embed_dims=8))
@@ -41,6 +41,7 @@ def image() -> np.ndarray:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
     model = init_model(config(VICE))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -148,3 +149,29 @@ def test_averaged_concepts_mean_the_same_to_a_model_and_to_pictures(checkpoint, 
         cuts.append(embeddings.argmax(model.head.concepts).numpy())
     assert len(np.unique(cuts[0])) > 1
     assert all(np.mean(cut == cuts[0]) > 0.999 for cut in cuts[1:])
+
+
+def resizing(step: dict) -> Config:
+    """The config of a pretraining with one step that resizes."""
+    pipeline = [dict(type='LoadImageFromFile'), step, dict(type='PackViCEInputs')]
+    return Config(dict(default_scope='mmvice', model=VICE, train_dataloader=dict(dataset=dict(pipeline=pipeline))))
+
+
+@pytest.mark.parametrize(
+    'step, seen',
+    [
+        (dict(type='Resize', scale=(48, 64), keep_ratio=True), (48, 64)),
+        (dict(type='mmseg.ResizeShortestEdge', scale=60, max_size=1000), (60, 80)),
+        (dict(type='RandomFlip', prob=0.5), (150, 200)),
+    ],
+)
+def test_an_image_is_embedded_at_the_scale_of_training(step, seen):
+    model = init_model(resizing(step))
+    image = np.random.default_rng(0).integers(0, 255, (150, 200, 3), dtype=np.uint8)
+    embeddings = embed_image(model, image)
+    assert embeddings.size == (150, 200)  # of the image, whatever the network sees
+    smaller = fit_within(image, max(seen))
+    assert smaller.shape[:2] == seen
+    torch.testing.assert_close(embeddings.features, embed_image(model, smaller).features)
+    full = embed_image(model, image, size=200)
+    assert full.features.shape[-2:] == (38, 50) and full.size == (150, 200)

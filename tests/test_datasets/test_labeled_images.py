@@ -53,6 +53,19 @@ def names(dataset):
     return [dataset.get_data_info(i)['img_path'].rpartition('/')[2] for i in range(len(dataset))]
 
 
+@pytest.mark.parametrize('count', [3, 20, 150])
+def test_classes_without_a_palette_get_colours_that_can_be_told_apart(root, count):
+    colors = np.array(build(root, metainfo=dict(classes=[f'class {i}' for i in range(count)])).metainfo['palette'])
+    lab = cv2.cvtColor(colors[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    distance = np.linalg.norm(lab[:, None] - lab, axis=2) + 1e3 * np.eye(count)
+    assert colors.shape == (count, 3) and distance.min() > {3: 60, 20: 25, 150: 9}[count]
+
+
+def test_a_palette_that_is_given_stays(root):
+    colors = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert build(root, metainfo=dict(**METAINFO, palette=colors)).metainfo['palette'] == colors
+
+
 def test_own_images_and_labels(root):
     dataset = DATASETS.build(
         dict(type='LabeledImageDataset', data_root=str(root), data_prefix=PREFIX, metainfo=METAINFO, pipeline=PIPELINE)

@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmvice.apis import embed_image, init_model
+from mmvice.apis.images import resize_of
 from mmvice.visualization import EmbeddingClusters, draw_labels, palette
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'visualization' / 'embeddings.py'
@@ -95,7 +96,6 @@ def test_clusters_are_of_the_fitted_images_and_size_is_what_the_network_sees(too
 
 
 def test_default_size_is_that_of_the_config(images):
-    resize_of = runpy.run_path(str(TOOL))['resize_of']
     pipeline = [dict(type='LoadImageFromFile'), dict(type='mmseg.Resize', scale=(128, 96))]
     assert resize_of(Config(dict(train_dataloader=dict(dataset=dict(pipeline=pipeline))))) == 128
     assert resize_of(Config(dict(test_dataloader=None))) is None

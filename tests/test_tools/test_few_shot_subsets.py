@@ -88,3 +88,14 @@ def test_arguments_out_of_range(option, capsys):
     with pytest.raises(SystemExit, match='2'):
         TOOL['main'](['list.txt', 'out', *option])
     assert 'must be' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('count, left', [(491, ['1', '5', '10', '50', '100']), (19, ['10', '50', '100']), (1, ['100'])])
+def test_a_short_list_has_the_default_subsets_that_are_a_name_or_more(tmp_path, capsys, count, left):
+    source = tmp_path / 'list.txt'
+    source.write_text('\n'.join(NAMES[:count]))
+    TOOL['main']([str(source), str(tmp_path / 'out')])
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {f'list_{share}pct_seed-0.txt' for share in left}
+    assert f'no subset of 0.1 %: of {count} names that is less than one' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match=f'a ratio of 0.001 of {count} names is less than one name'):
+        TOOL['main']([str(source), str(tmp_path / 'out'), '--ratios', '0.001', '1'])

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shlex
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -175,3 +176,10 @@ def test_help_names_every_argument(capsys: pytest.CaptureFixture[str]):
     text = capsys.readouterr().out
     options = ['--work-dir', '--fresh', '--steps', '--probe-steps', '--device', '--threads', '--pretrain-options']
     assert [option for option in options if option not in text] == []
+
+
+@pytest.mark.parametrize('folder', ['my runs', "it's", 'a;b', '$HOME'])
+def test_the_commands_of_the_report_are_quoted_for_a_shell(folder):
+    checkpoint = Path(folder, 'vice', 'iter_400.pth')
+    [lines] = [lines for _, lines in commands(checkpoint) if 'iter_400' in lines]
+    assert str(checkpoint) in shlex.split(lines.replace('\\\n', ''))

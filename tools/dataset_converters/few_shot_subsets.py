@@ -29,6 +29,9 @@ writes train2017_0.1pct_seed-0.txt with 49 names, and 496, 2481, 4962, 24814 and
 """
 
 
+TABLE_11 = tuple(Decimal(text) for text in ('0.001', '0.01', '0.05', '0.1', '0.5', '1'))
+
+
 def ratio(text: str) -> Decimal:
     """An argparse type: a share above 0 and up to 1, exact."""
     try:
@@ -61,9 +64,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--ratios',
         type=ratio,
         nargs='+',
-        default=[Decimal(text) for text in ('0.001', '0.01', '0.05', '0.1', '0.5', '1')],
         metavar='R',
-        help='shares of the list (default: those of Table 11, 0.001 0.01 0.05 0.1 0.5 1)',
+        help='shares of the list (default: those of Table 11, 0.001 0.01 0.05 0.1 0.5 1, that are a name or more)',
     )
     parser.add_argument('--seed', type=seed, default=0, help='seed of the draw (default: %(default)s)')
     return parser.parse_args(argv)
@@ -99,9 +101,14 @@ def write_subsets(args: argparse.Namespace) -> None:
     """Read the list, write its subsets and say how large they are."""
     if not args.list.is_file():
         raise FileNotFoundError(f'no list {args.list}: give a file with one name a line')
-    subsets = draw_subsets(list(map(os.fsdecode, read_lines(str(args.list)))), args.ratios, args.seed)
+    listed = list(map(os.fsdecode, read_lines(str(args.list))))
+    ratios = args.ratios or [share for share in TABLE_11 if share * len(listed) >= 1] or TABLE_11
+    subsets = draw_subsets(listed, ratios, args.seed)
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    for share, names in zip(args.ratios, subsets):
+    for share in () if args.ratios else TABLE_11:
+        if share not in ratios:
+            print(f'no subset of {percent(share)} %: of {len(listed)} names that is less than one', file=sys.stderr)
+    for share, names in zip(ratios, subsets):
         path = args.output_dir / f'{args.list.stem}_{percent(share)}pct_seed-{args.seed}.txt'
         write_file(str(path), os.fsencode(''.join(f'{name}\n' for name in names)))
         print(f'{path}: {len(names)} names')

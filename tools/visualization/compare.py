@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 from mmengine.model import BaseModel
 
-from mmvice.apis import init_model
+from mmvice.apis import embed_image, init_model
 from mmvice.apis.arguments import choose_device, positive
-from mmvice.apis.images import ImageReader, find_images, find_labels, folders_of, read_labels, resize_of, spread
-from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, embed_within, probe_classes, segment
+from mmvice.apis.images import ImageReader, find_images, find_labels, folders_of, read_labels, spread
+from mmvice.apis.inference import network_size
+from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
 from mmvice.utils.files import write_file
 from mmvice.utils.output_names import output_names
 from mmvice.visualization import (
@@ -138,7 +139,7 @@ class Compared(NamedTuple):
 
     def draw(self, image: np.ndarray) -> list[np.ndarray]:
         """Pictures of the model's columns, of an image given as BGR (H, W, 3)."""
-        embeddings = embed_within(self.model, image, self.size)
+        embeddings = embed_image(self.model, image, self.size)
         pictures = [paint(image, segment(self.model, embeddings), self.classes.colors)] if self.classes else []
         if self.pca:
             pictures.append(enlarge_small(self.pca.colors(embeddings)[0], SMALL))
@@ -158,11 +159,11 @@ def load(args: argparse.Namespace, images: Sequence[str], reader: ImageReader) -
     compared = []
     for name, config, checkpoint in args.models:
         model = init_model(Path(config).expanduser(), checkpoint, device)
-        size, classes = args.size or resize_of(model.cfg) or LARGE, probe_classes(model)
+        size, classes = args.size or network_size(model), probe_classes(model)
         concepts = concepts_of(model)
         pca, cuts = None, []
         if args.pca or args.clusters or concepts is not None:
-            maps = (embed_within(model, image, size) for _, image, _ in reader.read(images, f'embeddings of {name}'))
+            maps = (embed_image(model, image, size) for _, image, _ in reader.read(images, f'embeddings of {name}'))
             sample = sample_embeddings(maps, max(FIT_PIXELS // len(images), 1), args.seed)
             reader.require_some(images)
             pca = EmbeddingPCA.fit(sample) if args.pca else None

@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from mmengine.model import BaseModel
 
-from mmvice.apis import checkpoint_location, existing_file, init_model
+from mmvice.apis import checkpoint_location, embed_image, existing_file, init_model
 from mmvice.apis.arguments import choose_device, positive
 from mmvice.apis.config_options import ConfigOptions
-from mmvice.apis.images import ImageReader, find_images, folders_of, resize_of, spread
+from mmvice.apis.images import ImageReader, find_images, folders_of, spread
+from mmvice.apis.inference import network_size
 from mmvice.apis.labelling import (
     Labels,
     cluster_labels,
     clusters_of,
     concepts_of,
-    embed_within,
     probe_classes,
     segment,
 )
@@ -179,7 +179,7 @@ def look(
 ) -> Iterator[Picture]:
     """Everything there is to see of each image."""
     for path, image, original_size in images:
-        embeddings = embed_within(model, image, size)
+        embeddings = embed_image(model, image, size)
         label_maps = [clusters.assign(embeddings)[0]]
         if len(kinds) > 1:
             label_maps.append(segment(model, embeddings))
@@ -221,9 +221,9 @@ def run(args: argparse.Namespace) -> Path:
     model = init_model(args.config, args.checkpoint, choose_device(args.device), args.cfg_options)
     output = Path(args.output_dir or Path('work_dirs', Path(args.config).stem, 'embeddings'))
 
-    size = args.size or resize_of(model.cfg) or LARGE
+    size = args.size or network_size(model)
     reader = ImageReader(max(size, LARGE))
-    maps = (embed_within(model, image, size) for _, image, _ in reader.read(fit_images, 'components and clusters'))
+    maps = (embed_image(model, image, size) for _, image, _ in reader.read(fit_images, 'components and clusters'))
     sample = sample_embeddings(maps, max(FIT_PIXELS // len(fit_images), 1), args.seed)
     reader.require_some(fit_images)
     pca = EmbeddingPCA.fit(sample)

@@ -1,6 +1,7 @@
 """Step 1, from files: regions that were computed before, by this project's tool or any other segmenter."""
 
 import os
+import shlex
 from pathlib import Path
 
 from mmcv.transforms import BaseTransform
@@ -63,7 +64,7 @@ class LoadSuperpixels(BaseTransform):
                 f'{type(self).__name__}: no file {printable(path)} with the superpixels of {printable(img_path)}; '
                 f'for regions of your own, check folder={self.folder!r}, img_root={self.img_root!r} and '
                 f'filename={self.filename!r}; SLIC or grid superpixels are written by '
-                f'python tools/dataset_converters/superpixels.py CONFIG {self.folder}, '
+                f'python tools/dataset_converters/superpixels.py CONFIG {shlex.quote(str(self.folder))}, '
                 'with CONFIG the one that computes them'
             )
         try:

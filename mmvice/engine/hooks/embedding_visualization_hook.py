@@ -16,7 +16,8 @@ from torch import nn
 from mmvice.registry import HOOKS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.image_files import read_image
-from mmvice.visualization.drawing import draw_labels, enlarge_small, fit_within, palette, panel
+from mmvice.utils.palette import palette
+from mmvice.visualization.drawing import draw_labels, enlarge_small, fit_within, panel
 from mmvice.visualization.embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 from mmvice.visualization.views import draw_sample
 
