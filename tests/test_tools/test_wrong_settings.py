@@ -292,7 +292,7 @@ LOSS = 'model.decode_head.loss_decode'
         ('pretrain', ['optim_wrapper.optimizer.lr=-1'], ['AdamW cannot be built with lr=-1', 'Invalid learning rate']),
         ('pretrain', ['optim_wrapper.accumulative_counts=a'], ['OptimWrapper cannot be built', "'a'"]),
         ('pretrain', ['optim_wrapper.paramwise_cfg.custom_keys.head=3'], ['custom_keys.head must be a dict', 'got 3']),
-        ('pretrain', ['train_dataloader.num_workers=-1'], ['num_workers', 'non-negative']),
+        ('pretrain', ['train_dataloader.num_workers=-1'], ['num_workers', '-1']),
         ('pretrain', ['train_cfg.max_iters=0'], ['train_cfg.max_iters must be a number above 0, got 0']),
         ('pretrain', ['randomness.seed=a'], ['randomness.seed must be a whole number', "'a'"]),
         ('pretrain', ['log_level=LOUD'], ['log_level must be one of DEBUG, INFO', "'LOUD'"]),
