@@ -4,9 +4,18 @@ A name is looked up in mmvice first, then in MMSegmentation, then in MMEngine, s
 MMSegmentation's. Parts of MMPretrain carry its scope: ``type='mmpretrain.LARS'``.
 """
 
-import mmpretrain.registry  # noqa: F401  hangs MMPretrain's registries under MMEngine's, so that 'mmpretrain.X' resolves
 from mmengine.registry import Registry
-from mmseg import registry as mmseg
+
+from mmvice.utils.console import quiet_import
+
+# Parts of mmvice import this module before all of OpenMMLab's. It loads whatever registers itself in MMSegmentation.
+with quiet_import():
+    import mmcv.cnn  # noqa: F401
+    import mmpretrain.registry  # noqa: F401  hangs its registries under MMEngine's, so that 'mmpretrain.X' resolves
+    import mmseg.datasets
+    import mmseg.engine
+    import mmseg.models
+    from mmseg import registry as mmseg
 
 
 def _child(parent: Registry, *locations: str) -> Registry:

@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import runpy
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -53,7 +52,6 @@ def tool(name: str, *arguments: object) -> None:
 def small(config: Path, here: Path) -> Config:
     cfg = Config.fromfile(config)
     cfg.work_dir, cfg.launcher, cfg.log_level = str(here / 'run'), 'none', 'WARNING'
-    cfg.experiment_name = uuid.uuid4().hex
     cfg.custom_hooks = []
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(loader) is not None and 'num_scenes' in cfg[loader].dataset:
@@ -62,7 +60,7 @@ def small(config: Path, here: Path) -> Config:
 
 
 def options(*values: str) -> list[str]:
-    return ['--cfg-options', f'experiment_name={uuid.uuid4().hex}', 'log_level=WARNING', *values]
+    return ['--cfg-options', 'log_level=WARNING', *values]
 
 
 def resume(file: Path, here: Path) -> None:

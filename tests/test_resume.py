@@ -1,6 +1,5 @@
 """A run that stops and resumes is the run that never stopped, bit for bit on the CPU."""
 
-import uuid
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ PROBE = CONFIGS / 'linear_probe' / 'vice_r18-w32_light-fpn_linear-64-200_synthet
 def run(work_dir, stop, num_workers=0, resume=False, total=6, seed=0):
     cfg = Config.fromfile(CONFIG)
     cfg.work_dir, cfg.resume, cfg.launcher, cfg.log_level = str(work_dir), resume, 'none', 'WARNING'
-    cfg.experiment_name = uuid.uuid4().hex  # MMEngine keeps logged curves by this name and the second
     cfg.randomness.seed = seed
     cfg.model.backbone.base_channels, cfg.model.decoder.in_channels = 8, [8, 16, 32, 64]
     cfg.model.head.update(num_concepts=8, queue_length=30, queue_start_iter=2, freeze_concepts_iters=1)
@@ -54,7 +52,6 @@ def finish(cfg, work_dir, stop, resume, workers, dropout=False):
     """Train a config up to a step; returns what was saved there."""
     cfg = cfg.copy()
     cfg.work_dir, cfg.resume, cfg.launcher, cfg.log_level = str(work_dir), resume, 'none', 'WARNING'
-    cfg.experiment_name = uuid.uuid4().hex
     cfg.train_cfg.max_iters, cfg.default_hooks.checkpoint.interval = stop, stop
     cfg.train_dataloader.update(batch_size=2, num_workers=workers, persistent_workers=workers > 0)
     runner = build_runner(cfg)

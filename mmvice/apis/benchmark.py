@@ -219,13 +219,12 @@ def build_training(
     """
     if amp:
         use_mixed_precision(cfg)
-    cfg.log_level, cfg.launcher, cfg.custom_hooks = 'WARNING', 'none', []
+    cfg.log_level, cfg.custom_hooks = 'WARNING', []
     cfg.model.pop('pretrained', None)  # initial weights cost no time in a step, but perhaps a download
-    cfg.visualizer = None  # MMEngine keeps the one of the config, with its folder, for the next Runner of that name
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader', 'test_cfg', 'test_evaluator'):
         cfg[key] = None
     with tempfile.TemporaryDirectory() as folder:  # a Runner needs one
-        cfg.work_dir, cfg.experiment_name = folder, Path(folder).name
+        cfg.work_dir = folder
         runner = build_runner(cfg)
         model = runner.model.to(device)
         model.init_weights()

@@ -1,6 +1,7 @@
 """What ``tools/train.py`` and ``tools/test.py`` have in common: arguments, and what they change in a config."""
 
 import argparse
+import copy
 import os
 import shutil
 from collections.abc import Iterator
@@ -88,10 +89,21 @@ def load_config(args: argparse.Namespace) -> Config:
     check_setting_values(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
-    cfg.work_dir = as_path(cfg.work_dir, 'work_dir')
+    _require_work_dir(cfg)
     return cfg
+
+
+def _require_work_dir(cfg: Config) -> None:
+    """Give a config that names no work folder the one of its file.
+
+    Raises:
+        ValueError: It is of no file.
+    """
+    if cfg.get('work_dir') is None:
+        if cfg.filename is None:
+            raise ValueError("the config is of no file and has no work_dir: set cfg.work_dir = 'work_dirs/NAME'")
+        cfg.work_dir = str(Path('work_dirs', Path(cfg.filename).stem))
+    cfg.work_dir = as_path(cfg.work_dir, 'work_dir')
 
 
 def use_mixed_precision(cfg: Config) -> None:
@@ -233,7 +245,17 @@ def use_tta(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads."""
+    """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads.
+
+    Args:
+        cfg: A config as ``Config.fromfile`` reads it; it stays as it is. Without ``work_dir`` the run goes to
+            ``work_dirs/<name of the config>``.
+
+    Raises:
+        ValueError: If it has no ``work_dir`` and is of no file.
+    """
+    cfg = copy.deepcopy(cfg)
+    _require_work_dir(cfg)
     register_safe_checkpoint_loading()
     if cfg.get('resume') and cfg.get('load_from') is None:
         use_resume(cfg, load_from=None)

@@ -32,12 +32,13 @@ def prepare_cpu_processes(cfg: Config) -> None:
     so :class:`mmvice.models.utils.CPUSyncBatchNorm` takes its place: ``cfg.model_wrapper_cfg`` and ``cfg.model`` are
     changed accordingly.
     """
-    if cfg.launcher == 'none' or get_device() != 'cpu' or is_distributed():
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or get_device() != 'cpu' or is_distributed():
         return
-    for name, source in RANKS[cfg.launcher].items():
+    for name, source in RANKS[launcher].items():
         os.environ[name] = os.environ[source]
     os.environ.setdefault('MASTER_PORT', '29500')
-    if 'MASTER_ADDR' not in os.environ and cfg.launcher == 'slurm':
+    if 'MASTER_ADDR' not in os.environ and launcher == 'slurm':
         os.environ['MASTER_ADDR'] = _first_slurm_host()
     seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
     init_process_group('gloo', timeout=timedelta(seconds=seconds))

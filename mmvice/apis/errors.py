@@ -13,6 +13,8 @@ from types import FrameType, TracebackType
 import mmengine.config
 import mmengine.registry
 
+from mmvice.utils.console import use_console_without_run
+
 from .step_errors import OF_SETTINGS, SHOW_WHERE, explain_step, first_line, settings
 
 TRACEBACK = '--traceback'
@@ -30,6 +32,7 @@ def run_tool(main: Callable[[], None]) -> None:
     Raises:
         SystemExit: In place of an error of the user.
     """
+    use_console_without_run()
     try:
         main()
     except Exception as error:

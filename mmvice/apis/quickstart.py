@@ -8,7 +8,6 @@ import platform
 import shlex
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -25,6 +24,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, get_state_dict, save_checkpoint
 
 from mmvice.datasets.seeded_sampling import SeededIndex
+from mmvice.engine import ViCERunner
 from mmvice.registry import DATASETS, RUNNERS
 from mmvice.utils.checkpoint import load_checkpoint_file
 from mmvice.version import __version__
@@ -45,11 +45,10 @@ INITIAL = 'initial.pth'
 NUM_STAGES = 2 + len(PROBES)
 NUM_VIEW_PICTURES, NUM_SCENES, PCA_PIXELS = 2, 6, 30_000
 CURVES = ('loss', 'concepts_used', 'concept_perplexity', 'assignment_entropy', 'embedding_spread')
-EXPECTED_WARNINGS = ('The prefix is not set', '"FileClient" will be', '"HardDiskBackend" is', '`save_param_scheduler`')
 
 
 @RUNNERS.register_module()
-class QuietRunner(Runner):
+class QuietRunner(ViCERunner):
     """A Runner whose console shows warnings only; the log file has everything, as always."""
 
     def build_logger(self, *args, **kwargs) -> MMLogger:
@@ -58,7 +57,6 @@ class QuietRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.WARNING)
-                handler.addFilter(lambda record: not record.getMessage().startswith(EXPECTED_WARNINGS))
         return logger
 
 
@@ -185,7 +183,6 @@ class Quickstart:
 
     def _load(self, config: str, stage: str) -> Config:
         cfg = Config.fromfile(self.configs / config)
-        cfg.launcher = 'none'
         cfg.runner_type = QuietRunner.__name__
         cfg.work_dir = str(self.work_dir / stage)
         return cfg
@@ -230,14 +227,14 @@ class Quickstart:
     def _pretrain(self, name: str, cfg: Config) -> dict[str, Any]:
         if (self.work_dir / name / 'last_checkpoint').is_file():
             use_resume(cfg, load_from=None)
-        runner = self._runner(name, cfg)
+        runner = build_runner(cfg)
         runner.register_hook(InitialWeightsHook(self.work_dir / name / INITIAL))
         runner.register_hook(ProgressHook(('loss', 'concepts_used', 'embedding_spread')))
         runner.train()
         return dict(steps=runner.iter)
 
     def _probe(self, name: str, cfg: Config) -> dict[str, Any]:
-        runner = self._runner(name, cfg)
+        runner = build_runner(cfg)
         if cfg.train_cfg.type != 'ClusterFitLoop':  # which has its own progress bar
             runner.register_hook(ProgressHook(('loss', 'decode.acc_seg'), lines=4))
         runner.train()
@@ -245,13 +242,6 @@ class Quickstart:
         result = {key: round(float(metrics[key]), 2) for key in ('mIoU', 'aAcc', 'mAcc')}
         classes = runner.test_dataloader.dataset.metainfo['classes']
         return dict(result, per_class={c: {key: metrics[f'{key}.{c}'] for key in ('IoU', 'Acc')} for c in classes})
-
-    def _runner(self, name: str, cfg: Config) -> Runner:
-        """A Runner under a name of its own: MMEngine keeps loggers, message hubs and visualizers by their names."""
-        cfg = cfg.copy()
-        cfg.experiment_name = f'{name}_{uuid.uuid4().hex}'
-        cfg.visualizer.name = cfg.experiment_name
-        return build_runner(cfg)
 
     def _report(self, networks: dict[str, Any], pretraining: Config) -> tuple[dict[str, Any], Path]:
         started = time.monotonic()

@@ -1,6 +1,6 @@
 """Datasets, samplers and transforms: importing this package registers them, and MMSegmentation's."""
 
-import mmseg.datasets  # noqa: F401  registers MMSegmentation's datasets and transforms, which configs here use by name
+import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 
 from . import transforms  # noqa: F401
 from .camvid import CamVidDataset

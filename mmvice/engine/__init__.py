@@ -1,6 +1,6 @@
 """The Runner and what it runs: loops, hooks and optimizer wrappers."""
 
-import mmseg.engine  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registries
+import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 
 from .hooks import (
     CheckpointHook,

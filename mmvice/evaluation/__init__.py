@@ -1,5 +1,7 @@
 """How predictions are measured."""
 
+import mmvice.registry  # noqa: F401  before OpenMMLab's packages
+
 from .metrics import ClassIoUMetric, is_class_metric, metric_texts
 
 __all__ = ['ClassIoUMetric', 'is_class_metric', 'metric_texts']

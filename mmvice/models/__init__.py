@@ -1,6 +1,6 @@
 """Models: ViCE, its decoders and heads, and the segmentor that probes it."""
 
-import mmseg.models  # noqa: F401  so that names of MMSegmentation resolve from mmvice's registry
+import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 
 from .backbones import ColorPosition
 from .data_preprocessor import ViCEDataPreprocessor

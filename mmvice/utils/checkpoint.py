@@ -6,6 +6,7 @@ a file it unpickles the file all the same. Here a refusal stays one.
 
 import errno
 import io
+import logging
 import os
 import re
 import struct
@@ -18,7 +19,7 @@ from typing import Any
 import mmengine.runner.checkpoint
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
@@ -207,6 +208,12 @@ def register_safe_checkpoint_loading() -> None:
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     mmengine.runner.checkpoint.load_url = load_url
+    mmengine.runner.checkpoint.print_log = _log
+
+
+def _log(message: str, logger: logging.Logger | str | None = None, level: int = logging.INFO) -> None:
+    """MMEngine's ``print_log`` without a logger writes to standard output; where checkpoints are loaded, it logs."""
+    print_log(message, 'current' if logger is None else logger, level)
 
 
 def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 10) -> str:

@@ -3,7 +3,6 @@
 import json
 import runpy
 import shlex
-import uuid
 from pathlib import Path
 
 import cv2
@@ -312,9 +311,7 @@ def test_real_runs_of_the_printed_commands_are_read(tmp_path, monkeypatch, runs)
     assert len(lines) == 3
     for line in lines:
         _, script, *argv = shlex.split(line)
-        argv += [] if '--cfg-options' in argv else ['--cfg-options']
-        name = uuid.uuid4().hex  # MMEngine keeps what it logs with by name, and all runs are in one process here
-        runpy.run_path(str(ROOT / script))['main']([*argv, f'experiment_name={name}', f'visualizer.name={name}'])
+        runpy.run_path(str(ROOT / script))['main'](argv)
     assert commands(paper, select(paper, ['1']), launch)[1:] == ['# tiny', '# nothing left to run']
     [cells] = [rows_of(collect(paper, select(paper, ['1']), runs))['tiny']]
     found = {}

@@ -1,7 +1,6 @@
 """A config for the tools, and the tools themselves."""
 
 import runpy
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,10 +47,6 @@ def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]
 
     def run(name: str, *arguments: object) -> None:
         argv = [str(argument) for argument in arguments]
-        if argv and not argv[0].startswith('-'):
-            argv += [] if '--cfg-options' in argv else ['--cfg-options']
-            # MMEngine keeps loggers and message hubs by this name and the second.
-            argv.append(f'experiment_name={uuid.uuid4().hex}')
         runpy.run_path(str(TOOLS / f'{name}.py'))['main'](argv)
 
     return run

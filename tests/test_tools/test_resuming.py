@@ -99,7 +99,7 @@ def test_checkpoints_of_a_longer_run_are_not_gone_on_from(run, tool, toy_config,
     (run / 'last_checkpoint').write_text(str(run / 'iter_4.pth'))
     (run / 'iter_4.pth').write_bytes(b'')
     tool('train', toy_config, '--work-dir', 'run', '--resume', *EIGHT)
-    assert 'resumed epoch: 0, iter: 2' in capsys.readouterr().out
+    assert 'resumed epoch: 0, iter: 2' in capsys.readouterr().err
 
 
 def test_none_whole_is_an_error_and_no_new_start(run, tool, toy_config):
@@ -135,7 +135,7 @@ def test_the_test_tool_passes_over_a_torn_checkpoint_of_a_folder(run, tool, toy_
     capsys.readouterr()
     tool('test', toy_config, 'run')
     assert said[0].startswith('run/iter_6.pth is damaged: ')
-    assert 'Load checkpoint from run/iter_4.pth' in capsys.readouterr().out
+    assert 'Load checkpoint from run/iter_4.pth' in capsys.readouterr().err
 
 
 def test_what_a_killed_process_left_is_removed(run, tool, toy_config):

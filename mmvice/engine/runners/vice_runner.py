@@ -1,8 +1,13 @@
-"""MMEngine's Runner, whose checkpoints know of all processes and whose data loaders never wait without end."""
+"""MMEngine's Runner: checkpoints know of all processes, loaders never wait without end, each run has its folder."""
 
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader
 
 from mmvice.datasets.packed_batch import PackedCollate
@@ -11,7 +16,24 @@ from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.engine.hooks import FittingSamplerHook, FittingStateHook, RegionQueueHook
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
+from mmvice.utils.console import use_console
 from mmvice.utils.file_limit import raise_file_limit
+
+from .named_instances import forget, make_current
+
+_begun: Counter[str] = Counter()
+"""How many runs of this process began in a second."""
+
+
+def _as_current_run(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def run(self: Runner, *args, **kwargs) -> Any:
+        for instance in (self.logger, self.message_hub, self.visualizer, self.default_scope):
+            if instance is not None:
+                make_current(instance)
+        return method(self, *args, **kwargs)
+
+    return run
 
 
 @RUNNERS.register_module()
@@ -23,15 +45,37 @@ class ViCERunner(Runner):
     MMEngine writes checkpoints in the first process, and calls its hooks there only. Here every hook that has a method
     ``before_save_in_all_processes(runner)`` is called in all processes before that, whatever asked for the checkpoint.
     ``save_checkpoint`` must therefore be called in every process, as MMEngine's own hooks do.
+
+    A process may have several Runners, which run in any order. Each writes into its own work folder: it has a logger, a
+    message hub, a visualizer and a scope of its own, which are MMEngine's current ones while it runs.
     """
+
+    train, val, test = (_as_current_run(method) for method in (Runner.train, Runner.val, Runner.test))
 
     def setup_env(self, env_cfg: dict) -> None:
         """Set the environment up as MMEngine does, and let this process and its workers open all files they may.
 
-        MMEngine raises the limit to 4096, or to ``resource_limit`` of ``env_cfg``.
+        MMEngine raises the limit to 4096, or to ``resource_limit`` of ``env_cfg``. It names what a run logs with after
+        the second in which the run begins: of several in a second, each gets a name of its own.
         """
         super().setup_env(env_cfg)
         raise_file_limit()
+        second = self._timestamp
+        _begun[second] += 1
+        if _begun[second] > 1:
+            self._timestamp = f'{second}_{_begun[second]}'
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the logger, which leaves standard output to results."""
+        return use_console(super().build_logger(*args, **kwargs))
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """Build the visualizer; one of an earlier run loses the name that the config gives to both."""
+        if isinstance(visualizer, dict):
+            earlier = Visualizer._instance_dict.get(visualizer.get('name'))
+            if earlier is not None:
+                forget(earlier)
+        return super().build_visualizer(visualizer)
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the hooks of the config, and those that every run has."""

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import torch
@@ -27,7 +26,7 @@ def train(folder, monkeypatch, **changes):
     from breaking_task import CONFIG
 
     cfg = Config.fromstring(CONFIG, '.py')
-    cfg.work_dir, cfg.experiment_name, cfg.launcher = str(folder), uuid4().hex, 'none'
+    cfg.work_dir = str(folder)
     cfg.merge_from_dict(changes)
     runner = build_runner(cfg)
     runner.train()
@@ -151,7 +150,7 @@ def test_the_loss_of_vice_itself(tmp_path, monkeypatch):
     """Pretraining as configured, whose hooks have it."""
     cfg = Config.fromfile(PROJECT / 'configs/vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py')
     cfg.merge_from_dict({
-        'work_dir': str(tmp_path), 'launcher': 'none', 'experiment_name': uuid4().hex, 'log_level': 'WARNING',
+        'work_dir': str(tmp_path), 'log_level': 'WARNING',
         'model.backbone.base_channels': 8, 'model.decoder.in_channels': [8, 16, 32, 64], 'custom_hooks': [],
         'train_dataloader.batch_size': 2, 'train_dataloader.num_workers': 0, 'train_dataloader.pin_memory': False,
         'train_dataloader.persistent_workers': False, 'train_dataloader.dataset.num_scenes': 4,
