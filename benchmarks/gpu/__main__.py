@@ -5,6 +5,7 @@ given the results of a former one measures what is not there yet.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print the tables."""
     args = parse_args(argv)
     results = Results(args.out, args.kept or args.out, args.dry)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what runs is ended, and the tables are printed
     try:
         measure(results, args)
     finally:
