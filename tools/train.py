@@ -8,11 +8,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mmengine.logging import print_log
+
 from mmvice.apis import (
     add_common_arguments,
     build_runner,
     full_disk_explained,
     load_config,
+    next_step,
     record_errors,
     require_train,
     run_tool,
@@ -50,7 +53,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.resume:
         use_resume(cfg, load_from=(args.cfg_options or {}).get('load_from'))
     with full_disk_explained(cfg):
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        runner.train()
+    line = next_step(cfg, runner)
+    if line is not None:
+        print_log(line, logger='current')
 
 
 if __name__ == '__main__':

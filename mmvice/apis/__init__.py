@@ -22,8 +22,10 @@ from .dist import prepare_cpu_processes
 from .error_file import record_errors
 from .errors import run_tool
 from .inference import embed_image, init_model
+from .next_step import next_step
 
 __all__ = [
+    'next_step',
     'add_common_arguments',
     'build_runner',
     'checkpoint_location',

@@ -3,16 +3,21 @@
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.dataset import Compose
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import Dataset
 
+from mmvice.datasets.seeded_sampling import seeded_generators
+from mmvice.datasets.transforms import ContextualViewCrop
 from mmvice.registry import HOOKS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.image_files import read_image
@@ -27,7 +32,7 @@ _PIXELS = 50_000  # of all images, for the principal components
 
 @HOOKS.register_module()
 class EmbeddingVisualizationHook(Hook):
-    """Draws what a ViCE model is trained on and what it has learned, every so many iterations.
+    """Draws what a ViCE model is trained on and what it has learned, at the start, at the end, and in between.
 
     Two pictures go to all backends of the visualizer: ``views``, the views of the current batch with their mutual
     regions and masks (Fig. 3), and ``embeddings``, images with the principal components of their embeddings as colours,
@@ -37,10 +42,12 @@ class EmbeddingVisualizationHook(Hook):
     this hook gives the same weights, bit for bit. Only the main process draws.
 
     Args:
-        interval (int): Iterations between two drawings. Defaults to 500.
+        interval (int): Iterations between two drawings; the first one is before the first step of a run, and the last
+            one at its end, whatever the interval. Defaults to 500.
         num_images (int): Number of images in a picture. Defaults to 4.
-        images (Sequence[str], optional): Image files to embed, in place of the first ``num_images`` primary views of
-            the run, which are the same ones each time. Defaults to None.
+        images (Sequence[str], optional): Image files to embed, in place of ``num_images`` of the training images as
+            they are before views are cut from them, the same ones in every run. A data set without
+            :class:`ContextualViewCrop` in its pipeline gives the primary views of its first batch. Defaults to None.
         size (int): Longer sides of ``images`` above this are shrunk to it; best the size of images in training.
             Defaults to 512.
 
@@ -61,6 +68,8 @@ class EmbeddingVisualizationHook(Hook):
         self.num_images = num_images
         self.files = images
         self.size = size
+        self._batch: dict | None = None
+        self._drawn: int | None = None
         self.images: list[np.ndarray] = []
         """The images that are embedded, BGR uint8 (H, W, 3)."""
 
@@ -72,23 +81,40 @@ class EmbeddingVisualizationHook(Hook):
                 f'EmbeddingVisualizationHook draws the concepts of a ViCE model, but the model is a '
                 f'{type(model).__name__}: take the hook out of custom_hooks'
             )
-        if self.files is not None and is_main_process():
-            self.images = [fit_within(_read(file), self.size) for file in self.files]
+        self._batch, self._drawn = None, None
+        if is_main_process():
+            images = map(_read, self.files) if self.files is not None else None
+            images = undistorted_images(runner.train_dataloader.dataset, self.num_images) if images is None else images
+            self.images = [fit_within(image, self.size) for image in images]
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Draw before the first step of a run."""
+        if not is_main_process():
+            return
+        first, self._batch = self._batch is None, data_batch
+        if first:
+            if not self.images:
+                views = data_batch['inputs'][: self.num_images]
+                self.images = [view[0].permute(1, 2, 0).cpu().numpy().copy() for view in views]
+            self._draw(runner, runner.iter)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Remember the first images; draw when it is time."""
-        if not is_main_process():
-            return
-        if self.files is None:
-            missing = self.num_images - len(self.images)
-            for views in data_batch['inputs'][: max(missing, 0)]:
-                self.images.append(views[0].permute(1, 2, 0).cpu().numpy().copy())
-        if self.every_n_train_iters(runner, self.interval):
-            step = runner.iter + 1
-            runner.visualizer.add_image('views', self.draw_views(data_batch), step)
-            runner.visualizer.add_image('embeddings', self.draw_embeddings(_unwrap(runner.model)), step)
+        """Draw when it is time."""
+        if is_main_process() and self.every_n_train_iters(runner, self.interval):
+            self._draw(runner, runner.iter + 1)
+
+    def after_train(self, runner: Runner) -> None:
+        """Draw at the end, wherever that is."""
+        if self._batch is not None and self._drawn != runner.iter:
+            self._draw(runner, runner.iter)
+        self._batch = None
+
+    def _draw(self, runner: Runner, step: int) -> None:
+        runner.visualizer.add_image('views', self.draw_views(self._batch), step)
+        runner.visualizer.add_image('embeddings', self.draw_embeddings(_unwrap(runner.model)), step)
+        self._drawn = step
 
     def draw_views(self, data_batch: dict) -> np.ndarray:
         """The views of the first images of a batch: RGB uint8 (H, W, 3)."""
@@ -114,6 +140,44 @@ class EmbeddingVisualizationHook(Hook):
     def _embed(self, model: nn.Module, image: np.ndarray) -> EmbeddingMap:
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         return model.embed(model.data_preprocessor(dict(inputs=[tensor]))['inputs'])
+
+
+def undistorted_images(dataset: Dataset, number: int) -> list[np.ndarray]:
+    """Images of a data set, evenly spread over it, as they are before views are cut from them.
+
+    Args:
+        dataset: A data set with a pipeline that has :class:`ContextualViewCrop`, or one of MMEngine's wrappers of such.
+        number: Number of images.
+
+    Returns:
+        list: BGR uint8 (H, W, 3); fewer where there are not so many, and none of a data set of another kind.
+    """
+    places = [(part, index) for part in _members(dataset) for index in range(len(part))]
+    found = []
+    with seeded_generators(0):
+        for first in np.linspace(0, len(places), number, endpoint=False).astype(int):
+            for part, index in places[first : first + max(len(places) // number, 1)]:  # the first one that is usable
+                results = part.prepare_data(index)
+                if results is not None:
+                    found.append(results['img'].copy())
+                    break
+    return found
+
+
+def _members(dataset: Dataset) -> list[Dataset]:
+    """The data sets within wrappers, whose pipelines end before views are cut."""
+    if hasattr(dataset, 'datasets'):
+        return [member for part in dataset.datasets for member in _members(part)]
+    if hasattr(dataset, 'dataset'):
+        return _members(dataset.dataset)
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    crops = [number for number, step in enumerate(steps) if isinstance(step, ContextualViewCrop)]
+    if not crops:
+        return []
+    dataset.full_init()
+    member = copy(dataset)
+    member.pipeline = Compose(steps[: crops[0]])
+    return [member]
 
 
 @contextmanager

@@ -20,8 +20,10 @@ from mmseg.structures import SegDataSample
 import mmvice.datasets
 import mmvice.engine
 import mmvice.models  # noqa: F401
+from mmvice.datasets import SyntheticScenesDataset
 from mmvice.engine.hooks import EmbeddingVisualizationHook, ProbeVisualizationHook
-from mmvice.engine.hooks.embedding_visualization_hook import undisturbed
+from mmvice.engine.hooks.embedding_visualization_hook import undistorted_images, undisturbed
+from mmvice.registry import DATASETS
 
 CONFIG = dict(
     default_scope='mmvice',
@@ -79,11 +81,42 @@ def test_drawing_changes_no_bit_of_training_and_goes_to_the_backends(tmp_path):
     assert with_hook.model.training
     assert torch.equal(torch.rand(1, generator=torch.Generator().set_state(torch.get_rng_state())), torch.rand(1))
     drawn = pictures(tmp_path / 'with')
-    assert set(drawn) == {f'{name}_{step}.png' for name in ('views', 'embeddings') for step in (1, 2, 3)}
+    assert set(drawn) == {f'{name}_{step}.png' for name in ('views', 'embeddings') for step in (0, 1, 2, 3)}
     assert not pictures(tmp_path / 'without')
-    # three images from two batches; the first picture has the two of the first batch
-    assert drawn['embeddings_3.png'].shape == drawn['embeddings_2.png'].shape
-    assert len(drawn['embeddings_2.png']) > 1.3 * len(drawn['embeddings_1.png'])
+    # the same three images each time, as they were before views were cut from them
+    hook = next(hook for hook in with_hook.hooks if isinstance(hook, EmbeddingVisualizationHook))
+    scenes = SyntheticScenesDataset(8, size=(48, 64))
+    assert all(np.array_equal(image, scenes[index]['img']) for image, index in zip(hook.images, (0, 2, 5)))
+    assert len({picture.shape for name, picture in drawn.items() if name.startswith('embeddings')}) == 1
+
+
+def test_a_run_has_pictures_of_its_start_and_end_however_short_it_is(tmp_path):
+    hook = dict(type='EmbeddingVisualizationHook', interval=500)
+    train(tmp_path / 'short', [hook], train_cfg=dict(by_epoch=False, max_iters=2))
+    assert {'views_0.png', 'embeddings_0.png', 'views_2.png', 'embeddings_2.png'} == set(pictures(tmp_path / 'short'))
+
+
+@pytest.mark.parametrize('wrapper', ['ConcatDataset', 'RepeatDataset'])
+def test_images_of_wrapped_data_sets(wrapper):
+    init_default_scope('mmvice')
+    part = dict(deepcopy(CONFIG['train_dataloader']['dataset']), num_scenes=3)
+    many = dict(datasets=[part, dict(part, start=10)]) if wrapper == 'ConcatDataset' else dict(dataset=part, times=2)
+    images = undistorted_images(DATASETS.build(dict(type=wrapper, **many)), 3)
+    scenes = [SyntheticScenesDataset(3, start=start, size=(48, 64)) for start in (0, 10)]
+    expected = (scenes[0][0], scenes[0][2], scenes[1][1]) if len(many) == 1 else (scenes[0][i] for i in range(3))
+    assert all(np.array_equal(image, scene['img']) for image, scene in zip(images, expected, strict=True))
+
+
+def test_an_image_that_cannot_be_used_is_passed_over_and_other_data_sets_give_none(tmp_path):
+    init_default_scope('mmvice')
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((40, 50, 3), 80 * number + 1, np.uint8))
+    (tmp_path / '0.png').write_bytes(b'damaged')
+    steps = [dict(type='LoadImageFromFile'), *CONFIG['train_dataloader']['dataset']['pipeline']]
+    folder = dict(type='UnlabeledImageDataset', data_root=str(tmp_path), pipeline=steps)
+    images = undistorted_images(DATASETS.build(folder), 1)
+    assert [image[0, 0, 0] for image in images] == [81]
+    assert undistorted_images(SyntheticScenesDataset(3), 2) == []
 
 
 def test_fixed_images_are_embedded_at_their_own_sizes(tmp_path):
@@ -95,7 +128,9 @@ def test_fixed_images_are_embedded_at_their_own_sizes(tmp_path):
     runner = train(tmp_path / 'run', [hook])
     own = next(hook for hook in runner.hooks if isinstance(hook, EmbeddingVisualizationHook))
     assert [image.shape[:2] for image in own.images] == [(40, 50), (150, 100)]
-    assert set(pictures(tmp_path / 'run')) == {'views_2.png', 'embeddings_2.png'}
+    assert set(pictures(tmp_path / 'run')) == {
+        f'{name}_{step}.png' for name in ('views', 'embeddings') for step in (0, 2, 3)
+    }
 
 
 def test_missing_fixed_images_are_named_before_training(tmp_path):

@@ -1,0 +1,49 @@
+"""What to do with a training that has ended."""
+
+import shlex
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner, find_latest_checkpoint
+
+_IMAGES = 'path/to/images'
+
+
+def next_step(cfg: Config, runner: Runner) -> str | None:
+    """The commands that look at what was trained, and measure it, in one line for a shell.
+
+    They name the config in the work folder, which has what the command line has changed.
+
+    Args:
+        cfg: The config of the run.
+        runner: Its Runner, after training.
+
+    Returns:
+        str: The line; None where nothing was saved, or there is nothing to measure by.
+    """
+    checkpoint = find_latest_checkpoint(runner.work_dir)
+    if checkpoint is None or cfg.filename is None:
+        return None
+    config = str(Path(runner.work_dir, Path(cfg.filename).name))
+    done = f'Trained for {runner.iter} steps: {checkpoint}.'
+    model = getattr(runner.model, 'module', runner.model)
+    if getattr(getattr(model, 'head', None), 'concepts', None) is not None:
+        images = getattr(runner.train_dataloader.dataset, 'folders', [_IMAGES])[0]
+        look = _command('tools/visualization/embeddings.py', config, checkpoint, images, '--concepts')
+        option = f'model.embedder_checkpoint={checkpoint}'
+        probe = _command('tools/train.py', _probe(Path(cfg.filename)), '--cfg-options', option)
+        return f'{done} See its concepts: {look}   Measure it by a probe: {probe}'
+    if cfg.get('test_dataloader') is not None:
+        return f'{done} Measure it: {_command("tools/test.py", config, checkpoint)}'
+    return None
+
+
+def _probe(config: Path) -> str:
+    """The linear probe that is meant for what a config trains, or a name to fill in."""
+    folder = config.resolve().parents[1] / 'linear_probe'
+    meant = [path for path in sorted(folder.glob('*.py')) if f'work_dirs/{config.stem}/' in path.read_text()]
+    return f'configs/linear_probe/{meant[0].name if meant else "CONFIG.py"}'
+
+
+def _command(*words: str) -> str:
+    return shlex.join(['python', *map(str, words)])

@@ -1,0 +1,51 @@
+"""The last line of a training."""
+
+import shlex
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+
+from mmvice.apis import next_step
+
+VICE = 'configs/vice/vice_r18_light-fpn_adamw-2k_camvid-64x64.py'
+
+
+@pytest.fixture
+def runner(tmp_path):
+    folder = tmp_path / 'my run'
+    folder.mkdir()
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_7.pth'))
+    dataset = SimpleNamespace(folders=['data/my images'])
+    model = SimpleNamespace(head=SimpleNamespace(concepts=object()))
+    loader = SimpleNamespace(dataset=dataset)
+    return SimpleNamespace(work_dir=str(folder), iter=7, model=model, train_dataloader=loader)
+
+
+def test_after_pretraining(runner, pytestconfig):
+    line = next_step(Config.fromfile(pytestconfig.rootpath / VICE), runner)
+    done, rest = line.split(' See its concepts: ')
+    look, measure = map(shlex.split, rest.split('   Measure it by a probe: '))
+    checkpoint = f'{runner.work_dir}/iter_7.pth'
+    assert done == f'Trained for 7 steps: {checkpoint}.'
+    config = f'{runner.work_dir}/vice_r18_light-fpn_adamw-2k_camvid-64x64.py'
+    assert look == [
+        'python', 'tools/visualization/embeddings.py', config, checkpoint, 'data/my images', '--concepts'
+    ]  # fmt: skip
+    probe = 'configs/linear_probe/vice_r18_light-fpn_linear-64-1k_camvid-96x128.py'
+    assert measure == [
+        'python', 'tools/train.py', probe, '--cfg-options', f'model.embedder_checkpoint={checkpoint}'
+    ]  # fmt: skip
+    assert (pytestconfig.rootpath / probe).is_file()
+
+
+def test_after_a_probe_and_where_nothing_was_saved(runner, tmp_path):
+    runner.model = SimpleNamespace(decode_head=None)
+    file = tmp_path / 'probe.py'
+    file.write_text('test_dataloader = dict()')
+    words = shlex.split(next_step(Config.fromfile(file), runner).split(' Measure it: ')[1])
+    assert words == ['python', 'tools/test.py', f'{runner.work_dir}/probe.py', f'{runner.work_dir}/iter_7.pth']
+    file.write_text('model = dict()')
+    assert next_step(Config.fromfile(file), runner) is None
+    runner.work_dir = str(tmp_path)
+    assert next_step(Config.fromfile(file), runner) is None
