@@ -113,7 +113,7 @@ def test_compiled_network_changes_nothing():
     assert list(fast.state_dict()) == list(plain.state_dict())
 
 
-def small(cfg: Config, work_dir: Path, stop: int, total: int) -> Config:
+def small(cfg: Config, work_dir: Path, stop: int) -> Config:
     """The quickstart's pretraining, narrow and short."""
     cfg.work_dir, cfg.launcher, cfg.log_level = str(work_dir), 'none', 'WARNING'
     cfg.experiment_name = uuid.uuid4().hex  # MMEngine keeps logged curves by this name and the second
@@ -121,7 +121,7 @@ def small(cfg: Config, work_dir: Path, stop: int, total: int) -> Config:
     cfg.model.head.update(num_concepts=8, queue_length=30, queue_start_iter=2, freeze_concepts_iters=1)
     cfg.train_dataloader.update(batch_size=2, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset.num_scenes = 5
-    cfg.param_scheduler[0].end, cfg.param_scheduler[1].begin, cfg.param_scheduler[1].end = 2, 2, total
+    cfg.param_scheduler = None
     # no Adam: it divides gradients by their own size, and enlarges rounding errors
     cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
     cfg.train_cfg.max_iters = cfg.default_hooks.checkpoint.interval = stop
@@ -129,8 +129,8 @@ def small(cfg: Config, work_dir: Path, stop: int, total: int) -> Config:
     return cfg
 
 
-def pretrain(work_dir: Path, stop: int, total: int = 6, amp: bool = False, resume: bool = False) -> dict:
-    cfg = small(Config.fromfile(PRETRAINING), work_dir, stop, total)
+def pretrain(work_dir: Path, stop: int, amp: bool = False, resume: bool = False) -> dict:
+    cfg = small(Config.fromfile(PRETRAINING), work_dir, stop)
     cfg.resume = resume
     if amp:
         use_mixed_precision(cfg)
@@ -162,7 +162,7 @@ def test_resuming_goes_on_on_the_card(tmp_path, amp):
 def test_one_process_over_nccl(tmp_path):
     """As tools/dist_train.sh CONFIG 1: the weights of a run without a launcher."""
     alone = pretrain(tmp_path / 'alone', 3)
-    cfg = small(Config.fromfile(PRETRAINING), tmp_path / 'nccl', 3, 6)
+    cfg = small(Config.fromfile(PRETRAINING), tmp_path / 'nccl', 3)
     cfg.work_dir = str(tmp_path / 'nccl')
     del cfg.launcher
     cfg.dump(tmp_path / 'small.py')
