@@ -20,6 +20,7 @@ from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
 from mmvice.evaluation import metric_texts
 from mmvice.registry import OPTIMIZERS, RUNNERS
 from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
+from mmvice.utils.config_types import type_name
 from mmvice.utils.files import NoSpaceError, as_path, is_no_space, readable_size
 from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
@@ -106,16 +107,22 @@ def _require_work_dir(cfg: Config) -> None:
     cfg.work_dir = as_path(cfg.work_dir, 'work_dir')
 
 
+_SCALED = ('cuda', 'npu', 'mlu', 'musa')
+"""Devices for which MMEngine's ``AmpOptimWrapper`` can be built."""
+
+
 def use_mixed_precision(cfg: Config) -> None:
-    """Switch the optimizer wrapper to autocast: with a loss scaler on a GPU, in bfloat16 without one on the CPU.
+    """Switch the optimizer wrapper to autocast: with a loss scaler where MMEngine has one, else in bfloat16 without.
 
     Raises:
         ValueError: The config's wrapper is one that has no counterpart with autocast.
     """
     wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f"--amp needs an optim_wrapper of type 'OptimWrapper', this config has {wrapper.type!r}.")
-    if get_device() == 'cpu':
+    if type_name(wrapper, 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f"--amp needs an optim_wrapper of type 'OptimWrapper', this config has {type_name(wrapper)!r}."
+        )
+    if get_device() not in _SCALED:
         for name in ('loss_scale', 'dtype'):
             wrapper.pop(name, None)
         wrapper.type = f'mmvice.{BFloat16OptimWrapper.__name__}'
@@ -239,7 +246,7 @@ def use_tta(cfg: Config) -> None:
     if missing:
         raise ValueError(f'--tta needs {" and ".join(missing)} in the config.')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    if cfg.model.type.rpartition('.')[2] == 'ProbeSegmentor':  # what is merged are logits
+    if type_name(cfg.model) == 'ProbeSegmentor':  # what is merged are logits
         cfg.model.test_cfg = {**(cfg.model.get('test_cfg') or {}), 'seg_logits': True}
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
 
@@ -252,9 +259,10 @@ def build_runner(cfg: Config) -> Runner:
             ``work_dirs/<name of the config>``.
 
     Raises:
-        ValueError: If it has no ``work_dir`` and is of no file.
+        ValueError: If it has no ``work_dir`` and is of no file, or the name of a setting is mistyped.
     """
     cfg = copy.deepcopy(cfg)
+    check_setting_names(cfg)
     _require_work_dir(cfg)
     register_safe_checkpoint_loading()
     if cfg.get('resume') and cfg.get('load_from') is None:

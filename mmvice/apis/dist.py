@@ -10,6 +10,8 @@ from mmengine.device import get_device
 from mmengine.dist import barrier, is_distributed
 from torch.distributed import destroy_process_group, init_process_group
 
+from mmvice.utils.config_types import type_name
+
 # The environment variables torch.distributed reads, and who else has them; torchrun sets torch's own.
 RANKS = {
     'pytorch': {},
@@ -47,7 +49,7 @@ def prepare_cpu_processes(cfg: Config) -> None:
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False)
     )
     wrapper = {'type': 'MMDistributedDataParallel', **wrapper}
-    if wrapper['type'] == 'MMDistributedDataParallel':
+    if type_name(wrapper) == 'MMDistributedDataParallel':
         wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
     _replace_sync_bn(cfg.get('model'))
@@ -77,7 +79,7 @@ def _first_slurm_host() -> str:
 def _replace_sync_bn(part: ConfigDict | list | str | None) -> None:
     """Turn every norm layer config of type SyncBN in a model's config into the one for the CPU."""
     if isinstance(part, dict):
-        if part.get('type') == 'SyncBN':
+        if type_name(part) in ('SyncBN', 'SyncBatchNorm', '_SyncBatchNorm'):
             part['type'] = 'CPUSyncBN'
         part = list(part.values())
     if isinstance(part, (list, tuple)):

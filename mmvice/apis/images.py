@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
 from mmvice.datasets.path_table import describe_found, scan_images
+from mmvice.utils.config_types import type_name
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, decode_labels, explain, printable, read_image
 from mmvice.visualization import fit_within
 
@@ -187,7 +188,7 @@ def resize_of(cfg: Config) -> int | None:
     """Longer side of the images that a config tests on, or pretrains on; None where it does not resize."""
     for name in ('test_dataloader', 'train_dataloader'):
         for transform in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
-            kind, scale = str(transform.get('type')).rpartition('.')[2], transform.get('scale')
+            kind, scale = type_name(transform), transform.get('scale')
             if kind == 'Resize' and scale:
                 return scale if isinstance(scale, int) else max(scale)
             if kind == 'ResizeShortestEdge':

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import re
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -24,7 +25,9 @@ def check_setting_names(cfg: Config) -> None:
     """Refuse a name at the top of a config that is nearly a setting.
 
     Any other name is a variable of the config's own, and so is a near one that the text of the config, or of one that
-    it builds on, makes use of.
+    it builds on, makes use of. Such a variable has done its work when the config is read, and is taken out: the config
+    that a run writes down has values in its place, and would not use it. In what runs of earlier versions wrote down, a
+    variable is told by its value, which a setting has too.
 
     Args:
         cfg: A config with all its changes.
@@ -32,15 +35,27 @@ def check_setting_names(cfg: Config) -> None:
     Raises:
         ValueError: For the first such name; the message has the setting that it resembles.
     """
-    for name in cfg:
+    for name in list(cfg):
         if name in SETTINGS or name.endswith(_VARIABLE):
             continue
         near = difflib.get_close_matches(name.lower(), SETTINGS, n=1, cutoff=_SIMILARITY)
-        if near and not _is_used(name, cfg.text):
+        if not near:
+            continue
+        if _is_used(name, cfg.text) or _is_value(cfg[name], [cfg[setting] for setting in SETTINGS if setting in cfg]):
+            del cfg._cfg_dict[name]
+        else:
             raise ValueError(
                 f"'{name}' is no setting, and nothing in {cfg.filename or 'the config'} uses it: is '{near[0]}' meant? "
                 'A variable of your own that is not used yet needs a name that is less like it'
             )
+
+
+def _is_value(value: Any, part: Any) -> bool:
+    """Whether a dict or list with content is found in a part of a config."""
+    if not isinstance(value, (dict, list, tuple)) or not value:
+        return False
+    entries = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ()
+    return any(entry == value or _is_value(value, entry) for entry in entries)
 
 
 def _is_used(name: str, text: str) -> bool:

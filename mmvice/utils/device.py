@@ -3,6 +3,13 @@
 import torch
 from torch import Tensor
 
+_WITHOUT_DOUBLE = ('mps',)
+
+
+def has_double(device: torch.device | str) -> bool:
+    """Whether tensors of fp64 can be on a device; Apple's GPUs have none."""
+    return torch.device(device).type not in _WITHOUT_DOUBLE
+
 
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """``tensor`` on ``device``; the host does not wait for a GPU.

@@ -89,3 +89,21 @@ val_dataloader = dict(a=train_config == 2)
 def test_settings_are_those_that_the_runner_takes():
     assert {'model', 'train_dataloader', 'optim_wrapper', 'randomness', 'experiment_name'} <= set(SETTINGS)
     assert 'self' not in SETTINGS and 'cfg' not in SETTINGS
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'small_val_dataloader = dict(batch_size=1)\nval_dataloader = small_val_dataloader\n',
+        'my_model = dict(a=1)\nmodels = dict(my=my_model)\nmodel = dict(b=2, c=models)\n',
+        'custom_hook = dict(type="H")\ncustom_hooks = [custom_hook]\n',
+    ],
+)
+def test_what_a_run_writes_down_is_a_config_again(tmp_path, text):
+    (tmp_path / 'mine.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    cfg.dump(tmp_path / 'earlier.py')
+    check_setting_names(cfg)
+    cfg.dump(tmp_path / 'now.py')
+    for name in ('earlier', 'now'):
+        check_setting_names(Config.fromfile(tmp_path / f'{name}.py'))

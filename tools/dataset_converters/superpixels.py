@@ -30,6 +30,7 @@ from mmvice.datasets.superpixel_files import (
     superpixel_path,
 )
 from mmvice.registry import DATASETS
+from mmvice.utils.config_types import type_name
 from mmvice.utils.conversion import Skipped, convert, run_converter, some
 from mmvice.utils.files import readable_size, write_file
 
@@ -72,7 +73,7 @@ def steps_to_superpixels(pipeline: Sequence[dict]) -> list[dict]:
     Raises:
         ValueError: If there is none, or the first step is not ``LoadImageFromFile``.
     """
-    types = [str(step['type']).rpartition('.')[2] for step in pipeline]
+    types = [type_name(step) for step in pipeline]
     places = [place for place, name in enumerate(types) if name in COMPUTING]
     if not places or types[0] != 'LoadImageFromFile':
         raise ValueError(
@@ -139,10 +140,10 @@ def config_lines(config: str, dataset: ConfigDict, options: Sequence[str], outpu
     changed = sorted({name[len(start) :].split('.')[0] for name in options if name.startswith(start)})
     settings = ''.join(f', {name}={_literal(dataset[name])}' for name in changed if name != 'pipeline')
     if 'pipeline' in changed:
-        steps = [loading if step.type in COMPUTING else _literal(step) for step in dataset.pipeline]
+        steps = [loading if type_name(step) in COMPUTING else _literal(step) for step in dataset.pipeline]
         pipeline = ''.join(f'    {step},\n' for step in steps)
     else:
-        (computing,) = {step.type for step in dataset.pipeline if step.type in COMPUTING}
+        (computing,) = {step.type for step in dataset.pipeline if type_name(step) in COMPUTING}
         pipeline = f"""    {loading}
     if step['type'] == {computing!r}
     else step

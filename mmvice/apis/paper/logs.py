@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmvice.utils.config_types import type_name
+
 from .folders import checkpoints
 
 TRAIN_LINE = re.compile(r'Iter\(train\) +\[ *\d+/(\d+)\]')
@@ -81,7 +83,7 @@ def _total_steps(folder: Path, cfg: Config) -> int | None:
     The length is the config's, not the log's, so that a run that was cut short by an option does not count as finished.
     """
     length = cfg.train_cfg
-    if str(length.get('type')).rpartition('.')[2] == 'ClusterFitLoop':
+    if type_name(length) == 'ClusterFitLoop':
         return 1
     if 'max_iters' in length:
         return length.max_iters

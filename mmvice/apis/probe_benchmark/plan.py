@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmvice.apis.paper.configs import setting
+from mmvice.utils.config_types import type_name
 
 from .reader import Benchmark, Probe, Row
 
@@ -286,9 +287,9 @@ def _place(file: Path, key: str) -> str:
         if not isinstance(part, (list, tuple, dict)):
             raise ValueError(f'{key}: {file} has no {".".join(words[:i])} to be changed')
         if isinstance(part, (list, tuple)) and not word.isdigit():
-            places = [place for place, step in enumerate(part) if step.get('type') == word]
+            places = [place for place, step in enumerate(part) if word in (step.get('type'), type_name(step))]
             if len(places) != 1:
-                there = ', '.join(str(step.get('type')) for step in part)
+                there = ', '.join(type_name(step) for step in part)
                 raise ValueError(f'{key}: {file} has {len(places)} steps {word} there; its steps are {there}')
             words[i] = str(places[0])
         if isinstance(part, (list, tuple)):

@@ -13,6 +13,7 @@ from torch.distributed.nn.functional import all_reduce
 from mmvice.ops import num_processes
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
+from mmvice.utils.device import has_double
 
 _PIXELS_PER_CHANNEL = 1000  # that a covariance is estimated from
 _DOUBLE_CHANNELS = 256  # of which moments are still computed in fp64
@@ -28,7 +29,8 @@ class LinearProbeHead(BaseDecodeHead):
     There is no nonlinearity, so both forms are one linear map of an embedding. With L filters, batch norm's statistics
     of the filter outputs follow exactly from the mean and covariance of the embeddings, so that neither training nor
     inference ever makes the L-channel map. In distributed training the statistics are those of all processes. They come
-    from sums in fp64, or in fp32 for more than 256 channels, where fp64 takes long on most devices: embeddings of so
+    from sums in fp64, or in fp32 for more than 256 channels, where fp64
+    takes long on most devices, and on devices without fp64: embeddings of so
     many should not lie within 1e-2 of one vector.
 
     Embeddings lie close together, in few directions, so that gradient descent gets to the best linear map very slowly:
@@ -182,7 +184,7 @@ class LinearProbeHead(BaseDecodeHead):
     @torch.no_grad()
     def _fit_whitening(self, embeddings: Sequence[Masked]) -> None:
         """Find the coordinates: those in which the batches so far, of all processes, have covariance 1."""
-        first, second, count = (value.double() for value in _moments(embeddings))
+        first, second, count = (_to_double(value) for value in _moments(embeddings))
         sums = torch.cat([first * count, (second * count).flatten(), count])
         self._sums = sums if self._sums is None else self._sums + sums
         count, dims = self._sums[-1], self.in_channels
@@ -223,11 +225,18 @@ def _unpadded(maps: Sequence[EmbeddingMap], paddings: Sequence[Sequence[int]]) -
     return masks
 
 
+def _to_double(value: Tensor) -> Tensor:
+    """In fp64, on the CPU where the device has none."""
+    return (value if has_double(value.device) else value.cpu()).double()
+
+
 def _moments(embeddings: Sequence[Masked]) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (D,), mean outer product (D, D) and number (1,) of the pixels of all maps and all processes."""
     parts = []
     for e, mask in embeddings:
-        if e.embed_dims <= _DOUBLE_CHANNELS:  # a variance is the small difference of two moments
+        if e.embed_dims <= _DOUBLE_CHANNELS and has_double(
+            e.features.device
+        ):  # a variance is the small difference of two moments
             e = EmbeddingMap(e.features.double(), e.size)
         first, second = e.moments(mask)
         count = first.new_full((1,), len(e) * e.size[0] * e.size[1]) if mask is None else mask.sum()[None].to(first)

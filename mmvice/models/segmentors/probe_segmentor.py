@@ -36,6 +36,8 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
             ``seg_logits=True`` predictions hold logits too, as test-time augmentation needs them; finding the classes
             alone is much faster. Defaults to None.
+        pretrained (None): ``mmseg.apis.init_model`` gives None to every model; weights come by
+            ``embedder_checkpoint``. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -52,8 +54,14 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
+        pretrained: None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
+        if pretrained is not None:
+            raise ValueError(
+                f'ProbeSegmentor has no pretrained={pretrained!r}: give weights as embedder_checkpoint, or those '
+                'of the backbone alone as backbone.init_cfg'
+            )
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
         self.build_embedder(backbone, decoder)
         self.decode_head = MODELS.build({'in_channels': self.embed_dims, **decode_head})
