@@ -18,8 +18,12 @@ import torch.multiprocessing as mp
 multiprocessing.get_context('forkserver').set_forkserver_preload(['mmvice.apis', 'mmvice.engine'])
 
 
-def run_processes(function: Callable[..., Any], count: int, *args: Any, timeout: float = 300) -> list[Any]:
+def run_processes(
+    function: Callable[..., Any], count: int, *args: Any, timeout: float = 300, start_method: str = 'forkserver'
+) -> list[Any]:
     """Call ``function(*args)`` in ``count`` processes, see :func:`process_group`; returns the results by rank.
+
+    Functions that use CUDA need ``start_method='spawn'``: a fork of a process that has asked for a GPU cannot use one.
 
     Raises:
         torch.multiprocessing.ProcessRaisedException: One of them raised; the others are ended.
@@ -27,7 +31,7 @@ def run_processes(function: Callable[..., Any], count: int, *args: Any, timeout:
     """
     with tempfile.TemporaryDirectory() as folder:
         arguments = (function, count, args, folder)
-        context = mp.start_processes(_start, arguments, nprocs=count, join=False, start_method='forkserver')
+        context = mp.start_processes(_start, arguments, nprocs=count, join=False, start_method=start_method)
         deadline = time.monotonic() + timeout
         try:
             while not context.join(timeout=1):

@@ -99,7 +99,7 @@ def test_fp16_scales_the_loss():
 def test_channels_last_changes_nothing(device):
     plain, fast = build(device).double(), build(device, channels_last=True).double()
     assert_close(*(loss_and_gradients(model)[1] for model in (fast, plain)), 1e-9)
-    features = fast.embed(torch.randn(1, 3, 64, 64, device=device).double()).features
+    features = fast.float().embed(torch.randn(1, 3, 64, 64, device=device)).features  # cuDNN's fp64 has one layout
     assert features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
 
 
@@ -203,8 +203,8 @@ def two_steps_in_two_processes(device: str) -> dict[str, torch.Tensor]:
 @pytest.mark.gpu
 def test_two_processes_on_one_card(device='cuda'):
     """Over gloo: NCCL refuses two processes on one device. The CPU's are in ``test_distributed``."""
-    (one,) = run_processes(two_steps, 1, device)
-    for several in run_processes(two_steps_in_two_processes, 2, device, timeout=100):
+    (one,) = run_processes(two_steps, 1, device, start_method='spawn')
+    for several in run_processes(two_steps_in_two_processes, 2, device, timeout=100, start_method='spawn'):
         assert several.keys() == one.keys()
         for name, value in one.items():
             torch.testing.assert_close(

@@ -2,7 +2,15 @@
 
 from .area_resize import shrink_by_area
 from .argmax import bilinear_argmax
-from .bilinear import bilinear_axis, gram_map, gram_map_adjoint, linear_matrix, quadratic_matrix, squared_lengths
+from .bilinear import (
+    bilinear_axis,
+    gram_map,
+    gram_map_adjoint,
+    linear_map,
+    linear_matrix,
+    quadratic_matrix,
+    squared_lengths,
+)
 from .process_sum import num_processes, sum_over_processes
 from .region_pooling import global_region_ids, region_sums
 from .sinkhorn import sinkhorn_knopp
@@ -19,6 +27,7 @@ __all__ = [
     'grid_superpixels',
     'inverse_lengths',
     'largest_magnitude',
+    'linear_map',
     'linear_matrix',
     'num_processes',
     'quadratic_matrix',

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmvice.utils.jit import jit, share_out
 
-from .bilinear import bilinear_axis, floor_of_squares, gram_map, gram_map_of_image, squared_lengths
+from .bilinear import bilinear_axis, floor_of_squares, gram_map, gram_map_of_image, linear_map, squared_lengths
 from .unit_vectors import SMALLEST_SQUARE
 
 _BAND = 12  # low-resolution rows that a thread has in hand: their scores stay in the cache
@@ -59,7 +59,7 @@ def _by_parts(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
     best = winners = None
     for start in range(0, len(weight), _CHANNELS):
         part = slice(start, start + _CHANNELS)
-        scores = F.conv2d(features, weight[part, :, None, None])
+        scores = linear_map(features, weight[part])
         scores = F.interpolate(scores, size, mode='bilinear', align_corners=False).masked_fill_(no_direction, 0)
         if bias is not None:
             scores = scores.addcmul(lengths, bias[part, None, None])

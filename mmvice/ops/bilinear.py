@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -107,6 +108,16 @@ def gram_map_of_image(features: Tensor) -> Tensor:
     gram = features.new_empty(2 * height - 1, 2 * width - 1)
     share_out(partial(_fill_gram_of_image, features.numpy(), gram.numpy()), 0, height, torch.get_num_threads())
     return gram
+
+
+def linear_map(features: Tensor, weight: Tensor) -> Tensor:
+    """``weight @ features`` at every pixel: (B, C, h, w) from (B, D, h, w) and (C, D).
+
+    A convolution would do, and does on the CPU. On a GPU it would round its inputs to TF32 by default.
+    """
+    if features.is_cuda:
+        return (weight @ features.flatten(2)).unflatten(2, features.shape[2:])
+    return F.conv2d(features, weight[:, :, None, None])
 
 
 def squared_lengths(gram: Tensor, size: Sequence[int]) -> Tensor:

@@ -17,6 +17,7 @@ from mmvice.ops import (
     gram_map_adjoint,
     inverse_lengths,
     largest_magnitude,
+    linear_map,
     linear_matrix,
     quadratic_matrix,
     region_sums,
@@ -144,7 +145,7 @@ class EmbeddingMap:
         """
         self._check_weight(weight, bias)
         with self._full_precision():
-            projected = F.conv2d(self._scaled_features(), self._precise(weight)[:, :, None, None])
+            projected = linear_map(self._scaled_features(), self._precise(weight))
             projected = F.interpolate(projected, self.size, mode='bilinear', align_corners=False)
             projected = projected * self._inverse_norms().unsqueeze(1)
             return projected if bias is None else projected + self._precise(bias)[:, None, None]

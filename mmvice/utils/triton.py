@@ -1,19 +1,36 @@
 """Whether a GPU's own kernels, written in Triton, take the place of PyTorch's operators."""
 
+import os
+import shutil
+import warnings
 from functools import lru_cache
 from importlib.util import find_spec
 
+import torch
 from torch import Tensor
 
-ENABLED = False
-"""Off until the kernels have been measured on a GPU: ``make gpu`` compares both."""
+ENABLED = True
+"""False leaves all work to PyTorch's operators, which compute the same: ``make gpu`` compares both."""
+OLDEST = (8, 0)
+"""Compute capability of the oldest GPUs that Triton supports."""
 
 
 def use_kernels(tensor: Tensor) -> bool:
     """Whether a tensor is worked on by the kernels of :mod:`mmvice.ops.cell_kernels`."""
-    return ENABLED and tensor.device.type == 'cuda' and _installed()
+    return ENABLED and tensor.device.type == 'cuda' and torch.cuda.is_available() and _runs_on(tensor.device)
 
 
-@lru_cache(maxsize=1)
-def _installed() -> bool:
-    return find_spec('triton') is not None
+@lru_cache(maxsize=16)
+def _runs_on(device: torch.device) -> bool:
+    """Whether Triton can compile for a GPU; where it cannot, a warning says what is missing."""
+    capability = torch.cuda.get_device_capability(device)
+    if find_spec('triton') is None:
+        missing = 'Triton is not installed'
+    elif capability < OLDEST:
+        missing = f'Triton needs a GPU of compute capability {OLDEST}, this has {capability}'
+    elif not (os.environ.get('CC') or any(map(shutil.which, ('gcc', 'clang', 'cc')))):
+        missing = 'Triton needs a C compiler, and there is none'
+    else:
+        return True
+    warnings.warn(f"{missing}: region means take PyTorch's operators, which are slower", stacklevel=2)
+    return False
