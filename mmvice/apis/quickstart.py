@@ -25,6 +25,7 @@ from mmengine.runner import Runner, get_state_dict, save_checkpoint
 
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.engine import ViCERunner
+from mmvice.evaluation import part_of_classes
 from mmvice.registry import DATASETS, RUNNERS
 from mmvice.utils.checkpoint import load_checkpoint_file
 from mmvice.version import __version__
@@ -421,7 +422,8 @@ def summary(numbers: dict[str, Any]) -> str:
     for network, probe in sorted(PROBES, key=lambda key: key[1], reverse=True):
         name = f'{probe} probe, {"trained" if network == "vice" else "random"}'
         of = numbers[network][probe]
-        lines.append(f'{name:<23} {of["mIoU"]:6.2f}  {of["aAcc"]:6.2f}')
+        part = part_of_classes(values['IoU'] for values in of.get('per_class', {}).values())
+        lines.append(f'{name:<23} {of["mIoU"]:6.2f}  {of["aAcc"]:6.2f}' + (f'  mIoU{part}' if part else ''))
     return '\n'.join([*lines, Verdict(**numbers['verdict']).headline])
 
 

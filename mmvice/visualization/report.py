@@ -135,6 +135,9 @@ def _numbers_section(numbers: dict[str, Any]) -> str:
             bar = f'<i class="bar {network}" style="width:{min(max(_finite(of["mIoU"]), 0), 100):.1f}%"></i>'
             head = f'<th scope="rowgroup" rowspan="2">{title}</th>' if network == 'vice' else ''
             cells = ''.join(f'<td class="number">{of[key]:.2f}</td>' for key in ('mIoU', 'aAcc', 'mAcc'))
+            known = [math.isfinite(values['IoU']) for values in of['per_class'].values()]
+            if not all(known):
+                name = f'{name}<br>mIoU over {sum(known)} of {len(known)} classes'
             rows.append(f'<tr>{head}<td>{name}</td>{cells}<td class="bars">{bar}</td></tr>')
     table = (
         '<div class="scroll"><table><thead><tr><th>Probe</th><th>Network</th><th class="number">mIoU</th>'

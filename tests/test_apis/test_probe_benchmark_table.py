@@ -17,7 +17,7 @@ from mmvice.apis.probe_benchmark import (
     write_step_times,
 )
 from mmvice.apis.probe_benchmark.pictures import draw_curve
-from mmvice.apis.probe_benchmark.table import best_rows, comparisons, curve_points, main_table
+from mmvice.apis.probe_benchmark.table import _cell, best_rows, comparisons, curve_points, main_table
 
 RESULTS = [
     result('random', 'linear-8', 0, 10.0),
@@ -59,19 +59,20 @@ def test_mean_and_spread_over_seeds_the_ratio_to_random_and_the_time(benchmark, 
     assert list(rows) == [row.title for row in benchmark.rows.values()]
     assert rows['on regions'] == {
         'linear-3': '',
-        'linear-8': '19.00 ± 4.24 / 71.00 ± 1.41 (2)',
+        'linear-8': '19.00 ± 4.24 over 1 of 2 classes / 71.00 ± 1.41 (2)',
         '× random, linear-3': '',
         '× random, linear-8': '1.73',
         'end to end': '',
         'pretraining': '20min',
         'step': '',
     }
-    assert rows['nothing learned']['linear-8'] == '11.00 ± 1.41 / 60.00 ± 0.00 (2)'
+    assert rows['nothing learned']['linear-8'] == '11.00 ± 1.41 over 1 of 2 classes / 60.00 ± 0.00 (2)'
     assert rows['nothing learned']['× random, linear-8'] == '1.00' and rows['nothing learned']['pretraining'] == ''
     assert rows['on a grid']['pretraining'] == '10min'
-    assert rows['on regions backbone']['linear-8'] == '14.00 / 60.00'
+    assert rows['on regions backbone']['linear-8'] == '14.00 over 1 of 2 classes / 60.00'
     assert rows['on regions backbone']['× random, linear-8'] == '', 'its baseline has not been run'
-    assert rows['with labels']['linear-8'] == '40.00 / 60.00' and rows['with labels']['end to end'] == '50.00 / 88.00'
+    assert rows['with labels']['linear-8'] == '40.00 over 1 of 2 classes / 60.00'
+    assert rows['with labels']['end to end'] == '50.00 over 1 of 2 classes / 88.00'
 
 
 def test_what_has_not_been_run_is_empty(benchmark):
@@ -120,7 +121,7 @@ def test_what_was_tried_is_listed_with_its_settings(benchmark):
     assert tried_table(benchmark, Results(RESULTS, 'cpu', 'tune')).count('98.00') == 1
     pretraining = result('regions', variant='v', variant_options={'a.b': 1})
     listed = tried_table(benchmark, Results([*RESULTS, pretraining], 'cpu', 'table'))
-    assert '`a.b=1`' in listed and '99.00 / 60.00' in listed
+    assert '`a.b=1`' in listed and '99.00 over 1 of 2 classes / 60.00' in listed
     alone = tried_table(benchmark, Results([pretraining], 'cpu', 'table'))
     assert '| regions ' in alone and 'backbone' not in alone, 'a row of the same pretraining, which was not probed'
 
@@ -188,3 +189,11 @@ def test_step_times_are_shown_with_the_rows_of_their_pretraining(benchmark, tmp_
     (tmp_path / 'cpu_step_times.json').write_text('{')
     with pytest.raises(ValueError, match='cpu_step_times.json is no JSON file: .*; measure the steps again'):
         read_step_times(tmp_path, 'cpu')
+
+
+def test_a_mean_that_leaves_classes_out_says_over_how_many_it_is():
+    found = result('random', 'linear-8', 0, 100.0)
+    found['classes'] = dict(background=dict(IoU=100.0, Acc=100.0), foreground=dict(IoU=None, Acc=None))
+    assert _cell([found]).startswith('100.00 over 1 of 2 classes / ')
+    found['classes']['foreground'] = dict(IoU=0.0, Acc=0.0)
+    assert _cell([found]).startswith('100.00 / ')

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmvice.visualization.charts import line_chart
-from mmvice.visualization.report import ReportContent, Scene, judge, report_page
+from mmvice.visualization.report import ReportContent, Scene, _numbers_section, judge, report_page
 
 CLASSES = ('sky', 'a <b> & c')
 
@@ -97,3 +97,10 @@ def test_a_chart_needs_values():
         line_chart([0, 1], [math.nan, math.inf], 'loss')
     with pytest.raises(ValueError, match='as many values'):
         line_chart([0, 1], [1.0], 'loss')
+
+
+def test_a_mean_that_leaves_classes_out_says_over_how_many_it_is():
+    found = numbers((10.0, 8.0), (10.0, 8.0))
+    assert 'mIoU over' not in _numbers_section(found)
+    found['vice']['linear']['per_class'][CLASSES[0]]['IoU'] = float('nan')
+    assert _numbers_section(found).count(f'mIoU over {len(CLASSES) - 1} of {len(CLASSES)} classes') == 1

@@ -72,6 +72,13 @@ def read_probe(folder: Path, cfg: Config) -> Run | None:
     return Run(max([0, *times, *metrics]), total, total in metrics, metrics.get(total, {}), times)
 
 
+def class_ious(folder: Path) -> list[float]:
+    """IoU of every class as it was last measured by the probe in a folder; nan for a class that occurred nowhere."""
+    metrics, _ = _read_scalars(folder)
+    last = metrics[max(metrics)] if metrics else {}
+    return [value for name, value in last.items() if name.rpartition('/')[2].startswith('IoU.')]
+
+
 def _sessions(folder: Path) -> list[Path]:
     """What each start of a run has logged to, the oldest first; MMEngine names them by the time."""
     return sorted(folder.glob('*/vis_data'))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmvice.evaluation import part_of_classes
+
 from .configs import load
 from .folders import curve_run, curve_steps, pretraining_run, probe_run, seeds_of, source_folder
-from .logs import Run, read_pretraining, read_probe
+from .logs import Run, class_ious, read_pretraining, read_probe
 from .numbers import summary, writer
 from .tables import DELTA, TRAIN_TIME, Paper, Result, Row, Table
 
@@ -23,12 +25,14 @@ class Measured:
     state: str = NOT_RUN
     is_duration: bool = False
     unfinished: int = 0
+    part: str = ''
+    """Over which part of the classes a mean is, where it is not over all."""
 
     def text(self, column: str) -> str:
         """The cell of a table."""
         if not self.values:
             return self.state
-        return summary(list(self.values.values()), writer(column, self.is_duration), self.unfinished)
+        return summary(list(self.values.values()), writer(column, self.is_duration), self.unfinished) + self.part
 
 
 def measure(paper: Paper, table: Table, row: Row, column: str, work_dirs: Path) -> Measured:
@@ -42,20 +46,22 @@ def measure(paper: Paper, table: Table, row: Row, column: str, work_dirs: Path) 
     common = {seed: value - base.values[seed] for seed, value in own.values.items() if seed in base.values}
     state = 'baseline has other seeds' if base.values else f'baseline {base.state}'
     unfinished = len(own.values) + own.unfinished - len(common)
-    return Measured(common, state, own.is_duration, unfinished)
+    return Measured(common, state, own.is_duration, unfinished, own.part or base.part)
 
 
 def _own(paper: Paper, row: Row, result: Result, column: str, work_dirs: Path) -> Measured:
     values: dict[int, float] = {}
     states: list[str] = []
+    part = ''
     for seed in seeds_of(work_dirs, result):
         value = _of_seed(paper, row, result, result.metrics[column], seed, work_dirs)
         if isinstance(value, str):
             states.append(value)
         else:
             values[seed] = value
+            part = part or _part(result, result.metrics[column], seed, work_dirs)
     started = [state for state in states if state != NOT_RUN]
-    return Measured(values, started[0] if started else NOT_RUN, result.source == TRAIN_TIME, len(states))
+    return Measured(values, started[0] if started else NOT_RUN, result.source == TRAIN_TIME, len(states), part)
 
 
 def _of_seed(paper: Paper, row: Row, result: Result, metric: str, seed: int, work_dirs: Path) -> float | str:
@@ -74,6 +80,13 @@ def _of_seed(paper: Paper, row: Row, result: Result, metric: str, seed: int, wor
     folder = curve_run(work_dirs, result, seed, trained.total) if row.curve else probe_run(work_dirs, result, seed)
     probe = read_probe(folder, load(paper, result.probe, result.options))
     return NOT_RUN if probe is None else _metric(probe, metric)
+
+
+def _part(result: Result, metric: str, seed: int, work_dirs: Path) -> str:
+    """Over which part of the classes a measured mIoU is; nothing where it is over all, or is another number."""
+    if result.probe is None or metric.rpartition('/')[2] != 'mIoU':
+        return ''
+    return part_of_classes(class_ious(probe_run(work_dirs, result, seed)))
 
 
 def _metric(probe: Run, name: str) -> float | str:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmvice.evaluation import part_of_classes
 from mmvice.utils.files import write_file
 from mmvice.utils.provenance import provenance
 
@@ -277,6 +278,8 @@ def _outcome(job: Job, reason: str | None) -> str:
         return f'FAILED  {job.name}: {reason}'
     result = read_result(job.result_file)
     metrics = [f'{name} {result[name]:.2f}' for name in ('mIoU', 'aAcc') if result.get(name) is not None]
+    part = part_of_classes(of['IoU'] for of in result.get('classes', {}).values())
+    metrics += [f'mIoU{part}'] if part else []
     return '  '.join([job.name, *metrics, f'{result["wall_seconds"]:.0f} s'])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmvice.apis.paper.numbers import duration
+from mmvice.evaluation import part_of_classes
 
 from .reader import Benchmark, Row
 from .results import of_these_settings, read_results
@@ -219,7 +220,8 @@ def _cell(found: Iterable[Result]) -> str:
         return ''
     miou, acc = ([result[name] for result in found] for name in ('mIoU', 'aAcc'))
     number = f' ({len(found)})' if len(found) > 1 else ''
-    return f'{_summary(miou, "{:.2f}", False)} / {_summary(acc, "{:.2f}", False)}{number}'
+    part = part_of_classes(of['IoU'] for of in found[0].get('classes', {}).values())
+    return f'{_summary(miou, "{:.2f}", False)}{part} / {_summary(acc, "{:.2f}", False)}{number}'
 
 
 def _summary(values: Sequence[float], form: str, counted: bool = True) -> str:

@@ -1,8 +1,9 @@
 """mIoU and its kin, with the values of every class."""
 
 import logging
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
@@ -119,3 +120,14 @@ def metric_texts(metrics: Mapping[str, float]) -> list[str]:
         number = sum(other.startswith(of_class) for other in metrics)
         texts.append(f'{name}: {value:.2f}' + ('' if count is None else f' over {count:.0f} of {number} classes'))
     return texts
+
+
+def part_of_classes(values: Iterable[float | None]) -> str:
+    """What a table says of a mean over the values of classes where some have none: nan or None.
+
+    Example:
+        >>> part_of_classes([50.0, None, 70.0]), part_of_classes([50.0, 70.0])
+        (' over 2 of 3 classes', '')
+    """
+    known = [value is not None and math.isfinite(value) for value in values]
+    return '' if all(known) else f' over {sum(known)} of {len(known)} classes'
