@@ -106,16 +106,19 @@ def unusable_images() -> dict[str, tuple[bytes, str]]:
         'empty.png': (b'', 'is empty: a file of 0 bytes'),
         'text.jpg': (b'no image at all', 'is no image of a known format'),
         'corrupt.jpg': (b'\xff\xd8\xff not a picture' * 9, 'is no image of a known format'),
-        'corrupt.png': (bytes(damaged), 'cannot be decoded: it is cut off, damaged'),
-        'cut.png': (whole[: len(whole) // 2], 'cannot be decoded: it is cut off, damaged'),
+        'corrupt.png': (bytes(damaged), 'cannot be decoded: it is cut off or damaged'),
+        'cut.png': (whole[: len(whole) // 2], 'cannot be decoded: it is cut off or damaged'),
         'cut header.png': (whole[:20], 'has a damaged header: Truncated'),
-        'cut.jpg': (_half(encode(image, 'JPEG')), 'cannot be decoded: it is cut off, damaged'),
-        'cut.gif': (_half(encode(image, 'GIF')), 'cannot be decoded: it is cut off, damaged'),
+        'cut.jpg': (_half(encode(image, 'JPEG')), 'cannot be decoded: it is cut off or damaged'),
+        'cut.gif': (_half(encode(image, 'GIF')), 'cannot be decoded: it is cut off or damaged'),
         'cut.webp': (_half(encode(image, 'WEBP')), 'has a damaged header'),
-        'cut.tiff': (_half(encode(image, 'TIFF')), 'cannot be decoded: it is cut off, damaged|is no image of a known'),
+        'cut.tiff': (
+            _half(encode(image, 'TIFF')),
+            'cannot be decoded: it is cut off or damaged|is no image of a known',
+        ),
         'floats.tiff': (
             encode(Image.fromarray(image[..., 0].astype(np.float32)), 'TIFF'),
-            'cannot be decoded: .*, or of values that have no 8-bit form',
+            'has float32 values, .* to .*, and nothing says which is white: give LoadImageFromFile value_range',
         ),
         'huge.png': (png(20_000, 20_000, 3), 'has more than 178,956,970 pixels, the most that are decoded'),
         'huge and thin.png': (png(100, 2_000_000, 3), 'has more than 178,956,970 pixels, the most that are decoded'),
@@ -131,3 +134,70 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+
+
+def tiff(pixels: np.ndarray, bits: int | None = None, planar: bool = False, photometric: int | None = None) -> bytes:
+    """An uncompressed TIFF of any number of bands (H, W) or (H, W, B), of any type of numbers.
+
+    Args:
+        pixels: The values, bands in the order of the file (RGB).
+        bits: Bits of a value, packed from the highest on, where they are not those of the type.
+        planar: Store band after band.
+        photometric: 0 white is zero, 1 black is zero, 2 RGB; by default what fits.
+    """
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    height, width, bands = pixels.shape
+    width_of_value = bits or 8 * pixels.itemsize
+    planes = [pixels[..., i : i + 1] for i in range(bands)] if planar else [pixels]
+    strips = [_packed(plane.reshape(height, -1), bits) for plane in planes]
+    extra = max(bands - 3, 0) if bands >= 3 else bands - 1
+    fields = {
+        256: (4, [width]),
+        257: (4, [height]),
+        258: (3, [width_of_value] * bands),
+        259: (3, [1]),
+        262: (3, [(2 if bands >= 3 else 1) if photometric is None else photometric]),
+        273: (4, [0] * len(strips)),
+        277: (3, [bands]),
+        278: (4, [height]),
+        279: (4, [len(strip) for strip in strips]),
+        284: (3, [2 if planar else 1]),
+        **({338: (3, [0] * extra)} if extra else {}),
+        339: (3, [{'u': 1, 'b': 1, 'i': 2, 'f': 3}[pixels.dtype.kind]] * bands),
+    }
+    sizes = {3: 2, 4: 4}
+    start = 8 + 2 + 12 * len(fields) + 4
+    places = np.cumsum([start + sum(sizes[kind] * len(v) + 3 & ~3 for kind, v in fields.values()), *map(len, strips)])
+    fields[273] = (4, places[:-1].tolist())
+    entries, outside = b'', b''
+    for tag, (kind, values) in fields.items():
+        content = struct.pack(f'<{len(values)}{"HI"[kind - 3]}', *values)
+        if len(content) > 4:
+            value, outside = (
+                struct.pack('<I', start + len(outside)),
+                outside + content.ljust(len(content) + 3 & ~3, b'\0'),
+            )
+        else:
+            value = content.ljust(4, b'\0')
+        entries += struct.pack('<HHI', tag, kind, len(values)) + value
+    head = b'II*\0' + struct.pack('<I', 8) + struct.pack('<H', len(fields)) + entries + bytes(4)
+    return (head + outside).ljust(places[0], b'\0') + b''.join(strips)
+
+
+def _packed(rows: np.ndarray, bits: int | None) -> bytes:
+    if bits is None:
+        return rows.astype(rows.dtype.newbyteorder('<')).tobytes()
+    places = np.arange(bits - 1, -1, -1)
+    return np.packbits((rows[..., None] >> places & 1).reshape(len(rows), -1).astype(np.uint8), axis=1).tobytes()
+
+
+def png_of_bits(ids: np.ndarray, bits: int) -> bytes:
+    """A grey PNG whose values (H, W) are stored in 1, 2 or 4 bits."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+    height, width = ids.shape
+    rows = b''.join(b'\0' + _packed(row[None], bits) for row in ids)
+    header = struct.pack('>IIBBBBB', width, height, bits, 0, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')

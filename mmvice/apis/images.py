@@ -13,7 +13,8 @@ from mmengine.utils import ProgressBar
 
 from mmvice.datasets.path_table import describe_found, scan_images
 from mmvice.utils.config_types import type_name
-from mmvice.utils.image_files import IMAGE_EXTENSIONS, decode_labels, explain, printable, read_image
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_labels, explain, printable
+from mmvice.utils.reading import read_file, read_image
 from mmvice.visualization import fit_within
 
 
@@ -73,9 +74,11 @@ class ImageReader:
 
     Args:
         long_side: Larger images are shrunk to this many pixels.
+        decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
     """
 
-    def __init__(self, long_side: int) -> None:
+    def __init__(self, long_side: int, **decoding) -> None:
+        self.decoding = decoding
         self.long_side = long_side
         self.skipped: dict[str, str] = {}
 
@@ -85,8 +88,8 @@ class ImageReader:
         bar = ProgressBar(len(paths), file=sys.stderr)
         for path in paths:
             try:
-                image = read_image(path)
-            except (OSError, ValueError) as error:
+                image = read_image(path, **self.decoding)
+            except (FileNotFoundError, UnusableFileError) as error:
                 self.skipped[path] = str(error)
             else:
                 yield path, fit_within(image, self.long_side), image.shape[:2]
@@ -168,8 +171,8 @@ def read_labels(
         ValueError: If it cannot be decoded, is no map of ids, holds an id that is no class, or has another size.
     """
     try:
-        labels = decode_labels(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
+        labels = decode_labels(read_file(path))
+    except ValueError as error:
         raise ValueError(f'{printable(path)} {explain(error)}') from error
     unknown = labels[((labels < 0) | (labels >= num_classes)) & (labels != ignore_index) & (labels != 255)]
     if unknown.size:

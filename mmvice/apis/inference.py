@@ -20,7 +20,7 @@ from mmvice.utils.checkpoint import (
     register_safe_checkpoint_loading,
     resolve_checkpoint,
 )
-from mmvice.utils.image_files import read_image
+from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization import fit_within
 
 from .images import resize_of
@@ -98,7 +98,7 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int 
         FileNotFoundError: If there is no such file.
         ValueError: If the file cannot be decoded, the array is no image, or the preprocessor pads.
     """
-    image = read_image(image) if isinstance(image, (str, Path)) else image
+    image = read_image(image, **decoding_of(model.cfg)) if isinstance(image, (str, Path)) else image
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f'image must be BGR uint8 (H, W, 3), got {image.dtype} {image.shape}')
     seen = fit_within(image, network_size(model) if size is None else size)

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from mmvice.utils.image_files import printable
+from mmvice.utils.reading import Fault, fault_of, retry
 
 _MOST_KINDS = 10  # of endings, in a message
 
@@ -40,8 +41,11 @@ def scan_images(
     while stack:
         current = stack.pop()
         try:
-            subfolders, found = _list_folder(current, endings, visited, left_out)
+            listed = retry(lambda: _list_folder(current, endings, visited, left_out), os.fsdecode(current))  # noqa: B023
+            subfolders, found = listed
         except OSError as error:
+            if fault_of(error) is not Fault.FILE:
+                raise
             if current == os.fsencode(folder):
                 raise OSError(
                     error.errno, f'{error.strerror}: the folder cannot be listed', os.fsdecode(folder)
@@ -67,7 +71,6 @@ def _list_folder(
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in visited:
         return subfolders, images
-    visited.add((status.st_dev, status.st_ino))
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(b'.'):
@@ -81,8 +84,10 @@ def _list_folder(
                     images.append(entry.path)
                 else:
                     left_out[ending_of(entry.name)] += 1
-            except OSError:  # a link to itself leads nowhere
-                continue
+            except OSError as error:  # a link to itself leads nowhere
+                if fault_of(error) is not Fault.FILE:
+                    raise
+    visited.add((status.st_dev, status.st_ino))
     return subfolders, images
 
 

@@ -60,6 +60,9 @@ class SeededItemMixin:
     at most ``max_refetch`` times, and in test mode is an error at once.
     """
 
+    last_reason = ''
+    """Why the last sample that gave nothing did so, where that is known."""
+
     refetch_hint = 'check the data, or what the transforms ask of it (such as min_regions, region_size, view_size)'
 
     def __getitem__(self, idx: int) -> Any:
@@ -79,7 +82,9 @@ class SeededItemMixin:
             if tries > self.max_refetch:
                 raise RuntimeError(
                     f'{type(self).__name__} of {len(self)} samples: {tries} samples drawn in a row gave nothing to '
-                    f'learn from (max_refetch={self.max_refetch}); {self.refetch_hint}'
+                    f'learn from (max_refetch={self.max_refetch}); '
+                    + (f'the last one: {self.last_reason}; ' if self.last_reason else '')
+                    + self.refetch_hint
                 )
             data = self.prepare_data(self._rand_another())
             tries += 1

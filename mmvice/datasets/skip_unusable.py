@@ -28,6 +28,7 @@ class SkipUnusableMixin:
         Raises:
             RuntimeError: If this is a test, or no sample is left.
         """
+        self.last_reason = defect
         if self.test_mode:
             raise RuntimeError(f'{type(self).__name__}: {defect}')
         if index not in self.skipped:
@@ -51,7 +52,7 @@ class SkipUnusableMixin:
         """
         index, path = results['sample_idx'], printable(results['img_path'])
         try:
-            return transform(results)
+            transformed = transform(results)
         except UnusableFileError as error:
             return self._skip(index, str(error))
         except Exception:
@@ -61,6 +62,9 @@ class SkipUnusableMixin:
                 level=logging.ERROR,
             )
             raise
+        if transformed is None:
+            self.last_reason = f'{transform!r} took nothing from {path}'
+        return transformed
 
     def get_subset_(self, indices) -> None:
         """Keep the first n samples (an int n), the last n (-n), or those at a sequence of indices."""

@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 
 from mmvice.registry import DATASETS, TRANSFORMS
 from mmvice.utils.files import as_path
-from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, explain, printable
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_image, explain, printable
+from mmvice.utils.reading import Fault, fault_of, read_file, retry
 
 from .path_table import describe_found, pack_paths, read_list_file, scan_images, select_paths
 from .seeded_sampling import SeededItemMixin
@@ -174,11 +175,10 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
     def prepare_data(self, idx: int) -> Any:
         """The pipeline's result for an image, or None where the image is unusable."""
         info = self.get_data_info(idx)
-        transforms = self.pipeline.transforms
-        if not transforms or not isinstance(transforms[0], LoadImageFromFile):
-            return self.pipeline(info)
-        results = self._load(info, transforms[0])
-        for transform in transforms[1:]:
+        results, transforms = info, self.pipeline.transforms
+        if transforms and isinstance(transforms[0], LoadImageFromFile):
+            results, transforms = self._load(info, transforms[0]), transforms[1:]
+        for transform in transforms:
             if results is None:
                 return None
             results = self._apply(transform, results)
@@ -215,17 +215,36 @@ def try_to_load(load_image: LoadImageFromFile, info: dict, min_size: int) -> tup
     """The loaded image's results and None, or None and a sentence that says what is wrong with the file."""
     name = printable(info['img_path'])
     try:
-        results = load_image(info)
+        results = retry(lambda: load_image(info), info['img_path'], decoded=True)
     except UnusableFileError as error:
         return None, str(error)
     except Exception as error:  # another project's loader may raise whatever it likes
+        if isinstance(error, MemoryError) or (
+            isinstance(error, OSError) and fault_of(error, decoded=True) is not Fault.FILE
+        ):
+            raise
+        _require_bad(info['img_path'], load_image, explain(error))
         return None, f'{name} {explain(error)}'
     if results is None:
         return None, f'{name} is not readable'
     img = results['img']
     if img.dtype != np.uint8 or img.ndim != 3 or img.shape[2] != 3:
-        return None, f'{name} is decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
+        defect = f'{name} is decoded to {img.dtype} {img.shape}, not to uint8 (H, W, 3)'
+        _require_bad(info['img_path'], load_image, defect)
+        return None, defect
     height, width = img.shape[:2]
     if min(height, width) < min_size:
         return None, f'{name} is too small: {width}x{height} px, and min_size is {min_size}'
     return results, None
+
+
+def _require_bad(path: str, load_image: LoadImageFromFile, defect: str) -> None:
+    """ValueError if a file is sound, so that it is a setting of the loader by which it cannot be used."""
+    try:
+        decode_image(read_file(path))
+    except UnusableFileError:
+        return
+    raise ValueError(
+        f'{type(load_image).__name__} cannot load a sound image as uint8 (H, W, 3): {defect}. Correct its settings: '
+        f'{load_image!r}'
+    )

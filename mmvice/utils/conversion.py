@@ -18,6 +18,8 @@ from mmengine.utils import ProgressBar
 from PIL import Image
 
 from mmvice.utils.files import write_file
+from mmvice.utils.image_files import decode_labels
+from mmvice.utils.reading import read_file
 
 IGNORE = 255
 
@@ -97,23 +99,28 @@ def recode(labels: np.ndarray, table: Sequence[int], source: str) -> np.ndarray:
 
 def read_labels(path: str) -> np.ndarray:
     """An 8-bit label map (H, W); the indices of one with a colour table. ValueError if it is none."""
-    return _read(path, 'unchanged', ndim=2)
+    try:
+        labels = decode_labels(read_file(path))
+    except ValueError as error:
+        raise ValueError(f'{path} must be an 8-bit label map with one channel, but {error}') from error
+    if labels.dtype != np.uint8:
+        raise ValueError(f'{path} must be an 8-bit label map with one channel, but is {labels.dtype}')
+    return labels
 
 
 def read_color(path: str) -> np.ndarray:
     """An image as BGR uint8 (H, W, 3); ValueError if it cannot be decoded."""
-    return _read(path, 'color', ndim=3)
+    return _read_color(path)
 
 
-def _read(path: str, flag: str, ndim: int) -> np.ndarray:
-    content = Path(path).read_bytes()
+def _read_color(path: str) -> np.ndarray:
+    content = read_file(path)
     try:
-        image = mmcv.imfrombytes(content, flag, backend='pillow')  # OpenCV takes half a PNG for an image
+        image = mmcv.imfrombytes(content, 'color', backend='pillow')  # OpenCV takes half a PNG for an image
     except Exception as error:  # decoders raise whatever they like on a damaged file
         raise ValueError(f'{path} cannot be read: {error}') from error
-    if image.dtype != np.uint8 or image.ndim != ndim:
-        expected = 'an 8-bit label map with one channel' if ndim == 2 else 'an 8-bit image with three channels'
-        raise ValueError(f'{path} must be {expected}, but is {image.dtype} {image.shape}')
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise ValueError(f'{path} must be an 8-bit image with three channels, but is {image.dtype} {image.shape}')
     return image
 
 

@@ -1,6 +1,6 @@
 """What files of all kinds are decoded to, and what is said of those that cannot be."""
 
-import io
+import builtins
 import os
 import resource
 from multiprocessing import get_context
@@ -17,9 +17,9 @@ from mmvice.utils.image_files import (
     decode_image,
     decode_labels,
     printable,
-    read_image,
     turns_on_its_side,
 )
+from mmvice.utils.reading import read_image
 
 USABLE, UNUSABLE = usable_images(), unusable_images()
 
@@ -170,7 +170,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     def refuse(path, *args, **kwargs):
         raise PermissionError(13, 'Permission denied', str(path))
 
-    monkeypatch.setattr(io, 'open', refuse)
+    monkeypatch.setattr(builtins, 'open', refuse)
     with pytest.raises(UnusableFileError, match=r"secret\.png' cannot be read: Permission denied$"):
         read_image(tmp_path / 'secret.png')
 

@@ -190,6 +190,8 @@ def convert_all(args: argparse.Namespace) -> None:
     jobs = [(path, target, pipeline, dataset.min_size) for target, path in targets.items()]
     results = convert(store_superpixels, jobs, args.workers, output_dir)
     skipped = [str(result) for result in results if isinstance(result, Skipped)]
+    if len(skipped) == len(targets):
+        raise ValueError(f'none of {len(skipped):,} images can be used: {some(skipped)}')
     if skipped:
         print(f'left out {len(skipped):,} images, as training does: {some(skipped, 10)}')
     print(f'\nTo train with them, save this beside {args.config}:\n')

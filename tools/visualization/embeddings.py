@@ -34,6 +34,7 @@ from mmvice.apis.labelling import (
 )
 from mmvice.utils.files import write_file
 from mmvice.utils.output_names import output_names
+from mmvice.utils.reading import decoding_of
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -222,7 +223,7 @@ def run(args: argparse.Namespace) -> Path:
     output = Path(args.output_dir or Path('work_dirs', Path(args.config).stem, 'embeddings'))
 
     size = args.size or network_size(model)
-    reader = ImageReader(max(size, LARGE))
+    reader = ImageReader(max(size, LARGE), **decoding_of(model.cfg))
     maps = (embed_image(model, image, size) for _, image, _ in reader.read(fit_images, 'components and clusters'))
     sample = sample_embeddings(maps, max(FIT_PIXELS // len(fit_images), 1), args.seed)
     reader.require_some(fit_images)

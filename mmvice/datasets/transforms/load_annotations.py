@@ -1,9 +1,9 @@
 import numpy as np
-from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
 
 from mmvice.registry import TRANSFORMS
-from mmvice.utils.image_files import UnusableFileError, decode_labels, explain, printable, require_regular
+from mmvice.utils.image_files import decode_labels, printable
+from mmvice.utils.reading import read_file
 
 
 @TRANSFORMS.register_module()
@@ -41,12 +41,7 @@ class LoadAnnotations(MMSegLoadAnnotations):
             )
         path = results['seg_map_path']
         try:
-            require_regular(path)
-            content = fileio.get(path, backend_args=self.backend_args)
-        except Exception as error:  # storage backends raise whatever they like
-            raise UnusableFileError(f'{printable(path)} {explain(error)}') from error
-        try:
-            labels = decode_labels(content)
+            labels = decode_labels(read_file(path, self.backend_args))
         except ValueError as error:
             raise type(error)(f'{printable(path)} {error}') from error
         if labels.dtype != np.uint8:

@@ -1,8 +1,13 @@
+from importlib.util import find_spec
+
+from mmcv.image import io as mmcv_io
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
-from mmengine import fileio
 
 from mmvice.registry import TRANSFORMS
-from mmvice.utils.image_files import UnusableFileError, decode_image, explain, printable, require_regular
+from mmvice.utils.image_files import UnusableFileError, check_stretch, decode_image, printable
+from mmvice.utils.reading import read_file
+
+_PACKAGES = dict(turbojpeg='turbojpeg', tifffile='tifffile')  # of backends that MMCV does not bring along
 
 
 @TRANSFORMS.register_module()
@@ -23,9 +28,14 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
     Args:
         to_float32, color_type, imdecode_backend, ignore_empty, backend_args: As of
             :class:`mmcv.transforms.LoadImageFromFile`.
+        value_range: The stored values (black, white) that become 0 and 255, in files of more than 8 bits a value:
+            (0, 4095) for 12 bits. Without it, the upper 8 of 16 bits count.
+        percentiles: The same as percentiles of each image's values: (1, 99).
 
     Raises:
+        ValueError: If a setting is none that there is.
         UnusableFileError: If the file cannot be read or decoded. It is a ValueError, and names the file.
+        OSError, MemoryError: If disk or network fail for long, or this process lacks open files or memory.
     """
 
     def __init__(
@@ -35,21 +45,44 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         imdecode_backend: str = 'cv2',
         ignore_empty: bool = False,
         *,
+        value_range: tuple[float, float] | None = None,
+        percentiles: tuple[float, float] | None = None,
         backend_args: dict | None = None,
     ) -> None:
+        name = type(self).__name__
+        if imdecode_backend not in mmcv_io.supported_backends:
+            raise ValueError(
+                f'{name}: imdecode_backend must be one of {mmcv_io.supported_backends}, got {imdecode_backend!r}'
+            )
+        if imdecode_backend in _PACKAGES and find_spec(_PACKAGES[imdecode_backend]) is None:
+            raise ValueError(
+                f'{name}: imdecode_backend={imdecode_backend!r} needs the package {_PACKAGES[imdecode_backend]!r}, '
+                "which is not installed: install it, or leave imdecode_backend='cv2'"
+            )
+        if color_type not in mmcv_io.imread_flags:
+            raise ValueError(f'{name}: color_type must be one of {[*mmcv_io.imread_flags]}, got {color_type!r}')
+        try:
+            check_stretch(value_range, percentiles, imdecode_backend)
+        except ValueError as error:
+            raise ValueError(f'{name}: {error}') from error
+        self.value_range, self.percentiles = value_range, percentiles
         super().__init__(to_float32, color_type, imdecode_backend, None, ignore_empty, backend_args=backend_args)
 
     def transform(self, results: dict) -> dict | None:
         path = results['img_path']
         try:
-            require_regular(path)
             image = decode_image(
-                fileio.get(path, backend_args=self.backend_args), self.color_type, self.imdecode_backend
+                read_file(path, self.backend_args),
+                self.color_type,
+                self.imdecode_backend,
+                self.value_range,
+                self.percentiles,
+                path,
             )
-        except Exception as error:  # storage backends raise whatever they like
+        except UnusableFileError as error:
             if self.ignore_empty:
                 return None
-            raise UnusableFileError(f'{printable(path)} {explain(error)}') from error
+            raise UnusableFileError(f'{printable(path)} {error}') from error
         results['img'] = image.astype('float32') if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

@@ -19,6 +19,11 @@ class Resize(MMCVResize):
         UnusableFileError: If a side would be of 0 pixels. It is a ValueError, and names the file.
     """
 
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.scale is not None and min(self.scale) < 1:
+            raise ValueError(f'{type(self).__name__}: scale must be of at least 1 px, got {self.scale}')
+
     def transform(self, results: dict) -> dict:
         get_input(results, 'img', 'LoadImageFromFile', self)
         return super().transform(results)

@@ -20,8 +20,8 @@ from mmvice.datasets.seeded_sampling import seeded_generators
 from mmvice.datasets.transforms import ContextualViewCrop
 from mmvice.registry import HOOKS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.image_files import read_image
 from mmvice.utils.palette import palette
+from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization.drawing import draw_labels, enlarge_small, fit_within, panel
 from mmvice.visualization.embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 from mmvice.visualization.views import draw_sample
@@ -83,7 +83,8 @@ class EmbeddingVisualizationHook(Hook):
             )
         self._batch, self._drawn = None, None
         if is_main_process():
-            images = map(_read, self.files) if self.files is not None else None
+            decoding = decoding_of(runner.cfg)
+            images = None if self.files is None else [_read(file, decoding) for file in self.files]
             images = undistorted_images(runner.train_dataloader.dataset, self.num_images) if images is None else images
             self.images = [fit_within(image, self.size) for image in images]
 
@@ -202,8 +203,8 @@ def _unwrap(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def _read(file: str) -> np.ndarray:
+def _read(file: str, decoding: dict) -> np.ndarray:
     try:
-        return read_image(Path(file).expanduser())
+        return read_image(Path(file).expanduser(), **decoding)
     except (FileNotFoundError, ValueError) as error:
         raise type(error)(f'EmbeddingVisualizationHook: {error}') from error

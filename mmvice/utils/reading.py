@@ -1,0 +1,165 @@
+"""Reading files: what passes, as a disk or network that fails for a moment, is not taken for a bad file."""
+
+import errno
+import http.client
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+from urllib.error import HTTPError, URLError
+
+import numpy as np
+from mmengine import fileio
+
+from .image_files import UnusableFileError, decode_image, explain, printable, require_regular
+
+WAITS = (0.1, 0.5, 2.0)
+"""Seconds before each further try of a read that failed for the disk or network."""
+
+_OF_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_OF_FILE = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG),
+        *(errno.EINVAL, errno.ENXIO, errno.ENODEV, errno.EFBIG, errno.EOVERFLOW, errno.EILSEQ),
+    }
+)
+_TRY_AGAIN_STATUS = (408, 425, 429)
+_Result = TypeVar('_Result')
+
+
+class Fault(Enum):
+    """Whose fault it is that a file cannot be read."""
+
+    FILE = 'the file: it is missing, may not be read, or is no file'
+    STORAGE = 'the disk or the network: another try may do'
+    PROCESS = 'this process: it lacks files or memory'
+    CODE = 'a setting or the code'
+
+
+class ReadingError(OSError):
+    """A file that cannot be read, through no fault of its own: the end of a run."""
+
+
+def fault_of(error: Exception, decoded: bool = False) -> Fault:
+    """Whose fault an error of reading is; where that is not known, of the storage.
+
+    Args:
+        error: The error.
+        decoded: Whether what raised it also decodes the file: then what is not known is the file's fault.
+    """
+    unknown = Fault.FILE if decoded else Fault.STORAGE
+    cause = getattr(error, 'reason', None)
+    if isinstance(error, HTTPError):
+        of_file = 400 <= error.code < 500 and error.code not in _TRY_AGAIN_STATUS
+        return Fault.FILE if of_file else Fault.STORAGE
+    if isinstance(cause, OSError):  # as urllib hands them on
+        return fault_of(cause)
+    if isinstance(error, MemoryError) or getattr(error, 'errno', None) in _OF_PROCESS:
+        return Fault.PROCESS
+    if isinstance(error, OSError):
+        if error.errno is None and not isinstance(error, (ConnectionError, TimeoutError, URLError)):
+            return unknown
+        return Fault.FILE if error.errno in _OF_FILE else Fault.STORAGE
+    if isinstance(error, http.client.HTTPException):
+        return Fault.STORAGE
+    if isinstance(error, (ValueError, LookupError)):  # a NUL in the name; a key that a storage does not have
+        return Fault.FILE
+    of_code = (TypeError, AttributeError, NameError, ImportError, AssertionError, NotImplementedError)
+    return Fault.CODE if isinstance(error, of_code) else unknown
+
+
+def retry(read: Callable[[], _Result], path: str | Path, decoded: bool = False) -> _Result:
+    """What ``read`` gives, called again after a short while where disk or network fail.
+
+    Args:
+        read: Reads a file.
+        path: The file, for messages.
+        decoded: As of :func:`fault_of`.
+
+    Raises:
+        ReadingError: If the process lacks files or memory, or disk and network fail for longer than :data:`WAITS`: an end
+            of the run, which goes on with ``--resume``.
+        MemoryError: If there is no memory.
+        Exception: Other errors of ``read``: those that are the file's fault, or of a setting or the code.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return read()
+        except ReadingError:  # of a step within
+            raise
+        except Exception as error:
+            fault = fault_of(error, decoded)
+            if fault is Fault.PROCESS and isinstance(error, OSError):
+                raise ReadingError(
+                    error.errno,
+                    f'{printable(path)} {explain(error)}; this process has too few, the file is not at fault: raise '
+                    'the limit (ulimit -n for open files), or use fewer workers or smaller batches',
+                ) from error
+            if fault is not Fault.STORAGE:
+                raise
+            if wait is None:
+                raise ReadingError(
+                    getattr(error, 'errno', None) or errno.EIO,
+                    f'{printable(path)} {explain(error)}, in {len(WAITS) + 1} tries: a failure of the disk or the '
+                    'network and not of the file; mend it and go on with --resume',
+                ) from error
+            time.sleep(wait)
+    raise AssertionError('the last try returns or raises')
+
+
+def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
+    """The content of a file, local or in an object store.
+
+    Args:
+        path: The file.
+        backend_args: As of :func:`mmengine.fileio.get`.
+
+    Raises:
+        UnusableFileError: If it is the file's fault that it cannot be read. The message is the end of a sentence that
+            begins with its name.
+        ValueError: If ``backend_args`` name no storage.
+        OSError, MemoryError: As of :func:`retry`.
+    """
+    try:
+        storage = fileio.get_file_backend(str(path), backend_args=backend_args, enable_singleton=True)
+    except Exception as error:  # it is built before any file is looked at
+        if backend_args is None:
+            raise
+        raise ValueError(f'backend_args={backend_args} give no storage to read files from: {explain(error)}') from error
+    require_regular(path)
+    try:
+        return retry(lambda: bytes(storage.get(str(path))), path)
+    except Exception as error:
+        if fault_of(error) is not Fault.FILE:
+            raise
+        raise UnusableFileError(explain(error)) from error
+
+
+def read_image(path: str | Path, **decoding) -> np.ndarray:
+    """Read an image file as BGR uint8 (H, W, 3).
+
+    Args:
+        path: The file.
+        decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnusableFileError: If it cannot be read or decoded.
+        OSError, MemoryError: As of :func:`retry`.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no image file at {path}')
+    try:
+        return decode_image(read_file(path), name=path, **decoding)
+    except UnusableFileError as error:
+        raise UnusableFileError(f'{printable(path)} {error}') from error
+
+
+def decoding_of(cfg: Mapping) -> dict:
+    """What a config's ``LoadImageFromFile`` says of values that are not of 8 bits, as options of :func:`read_image`."""
+    for name in ('test_dataloader', 'train_dataloader'):
+        for step in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
+            if str(step.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
+                return {key: step[key] for key in ('value_range', 'percentiles') if step.get(key) is not None}
+    return {}

@@ -1,0 +1,181 @@
+"""A passing failure is not a bad file: who is at fault, what is tried again, and what ends a run."""
+
+import builtins
+import errno
+import http.client
+import io
+from urllib.error import HTTPError, URLError
+
+import numpy as np
+import pytest
+from awkward_files import encode, scene
+from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
+from PIL import Image
+
+from mmvice.apis.images import ImageReader
+from mmvice.datasets import LabeledImageDataset, SeededIndex, UnlabeledImageDataset
+from mmvice.datasets.transforms import LoadImageFromFile, Resize
+from mmvice.utils import reading
+from mmvice.utils.image_files import UnusableFileError, decode_image
+from mmvice.utils.reading import Fault, fault_of, read_file
+
+LOAD = [dict(type='LoadImageFromFile')]
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.EHOSTUNREACH)
+LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def http_error(code):
+    return HTTPError('http://x/a.png', code, 'reason', {}, io.BytesIO())
+
+
+@pytest.mark.parametrize(
+    ('error', 'fault'),
+    [
+        *((OSError(number, 'text'), Fault.STORAGE) for number in PASSING),
+        *((OSError(number, 'text'), Fault.PROCESS) for number in LACKS),
+        *((OSError(number, 'text'), Fault.FILE) for number in (errno.ENOENT, errno.EACCES, errno.ELOOP)),
+        (MemoryError(), Fault.PROCESS),
+        (TimeoutError('timed out'), Fault.STORAGE),
+        (URLError(ConnectionRefusedError(errno.ECONNREFUSED, 'refused')), Fault.STORAGE),
+        (URLError(OSError(errno.EMFILE, 'too many')), Fault.PROCESS),
+        (http.client.IncompleteRead(b''), Fault.STORAGE),
+        (http_error(503), Fault.STORAGE),
+        (http_error(429), Fault.STORAGE),
+        (http_error(404), Fault.FILE),
+        (ValueError('embedded null byte'), Fault.FILE),
+        (TypeError(), Fault.CODE),
+    ],
+)
+def test_whose_fault_an_error_is(error, fault):
+    assert fault_of(error) is fault
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Reads of files named ``fails*`` raise the errors of the list, one after the other."""
+    errors, real, real_open = [], builtins.open, io.open
+    monkeypatch.setattr(reading, 'WAITS', (0, 0, 0))
+
+    def opening(path, *args, **kwargs):
+        if '/fails' in str(path) and errors:
+            raise errors.pop(0)
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, 'open', opening)
+    assert real is real_open
+    return errors
+
+
+@pytest.mark.parametrize('number', PASSING)
+def test_what_passes_is_tried_again_and_not_remembered(tmp_path, failing, number):
+    (tmp_path / 'fails.png').write_bytes(encode(scene(), 'PNG'))
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    failing.extend([OSError(number, 'text')] * 3)
+    assert dataset[SeededIndex(0, (0, 0))]['img'].shape == (48, 64, 3) and not dataset.skipped
+    failing.extend([OSError(number, 'text')] * 4)
+    with pytest.raises(OSError, match=r"fails\.png' cannot be read: text, in 4 tries: a failure of the disk") as error:
+        dataset[SeededIndex(0, (0, 0))]
+    assert error.value.errno == number and not dataset.skipped
+    assert dataset[SeededIndex(0, (0, 0))]['img'].shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize('number', LACKS)
+def test_a_lack_of_the_process_ends_the_run_and_is_no_bad_image(tmp_path, failing, number):
+    (tmp_path / 'fails.png').write_bytes(encode(scene(), 'PNG'))
+    for dataset in (
+        UnlabeledImageDataset(str(tmp_path), pipeline=LOAD),
+        UnlabeledImageDataset(str(tmp_path), pipeline=[MMCVLoadImageFromFile()]),
+    ):
+        failing.append(OSError(number, 'text'))
+        with pytest.raises(OSError, match='this process has too few, the file is not at fault') as error:
+            dataset[SeededIndex(0, (0, 0))]
+        assert error.value.errno == number and not dataset.skipped
+        assert dataset[SeededIndex(0, (0, 0))]['img'].shape == (48, 64, 3)
+    reader = ImageReader(100)
+    failing.append(OSError(number, 'text'))
+    with pytest.raises(OSError, match='not at fault'):
+        list(reader.read([str(tmp_path / 'fails.png')], 'x'))
+    assert not reader.skipped
+
+
+def test_label_maps_are_read_alike(tmp_path, failing):
+    for folder in ('images', 'labels'):
+        (tmp_path / folder).mkdir()
+    (tmp_path / 'images/fails.jpg').write_bytes(encode(scene(), 'JPEG'))
+    (tmp_path / 'labels/fails.png').write_bytes(encode(np.zeros((48, 64), np.uint8), 'PNG'))
+    dataset = LabeledImageDataset(
+        str(tmp_path),
+        dict(img_path='images', seg_map_path='labels'),
+        metainfo=dict(classes=['a']),
+        pipeline=[dict(type='LoadAnnotations')],
+    )
+    failing.extend([OSError(errno.EIO, 'text')] * 2)
+    assert dataset[0]['gt_seg_map'].shape == (48, 64)
+    failing.append(OSError(errno.EMFILE, 'Too many open files'))
+    with pytest.raises(OSError, match='Too many open files'):
+        dataset[0]
+    assert not dataset.skipped
+
+
+def test_no_memory_to_decode_is_no_bad_image(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise MemoryError
+
+    (tmp_path / 'x.png').write_bytes(encode(scene(), 'PNG'))
+    monkeypatch.setattr(Image, 'open', refuse)
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD)
+    with pytest.raises(MemoryError):
+        dataset[SeededIndex(0, (0, 0))]
+    assert not dataset.skipped
+
+
+@pytest.mark.parametrize(
+    ('make', 'message'),
+    [
+        (lambda: LoadImageFromFile(imdecode_backend='pilow'), "imdecode_backend must be one of .* got 'pilow'"),
+        (lambda: LoadImageFromFile(color_type='colour'), "color_type must be one of .* got 'colour'"),
+        (lambda: LoadImageFromFile(value_range=(5, 5)), r'value_range must be \(black, white\)'),
+        (lambda: LoadImageFromFile(percentiles=(1, 101)), r'percentiles must lie in \[0, 100\]'),
+        (lambda: LoadImageFromFile(value_range=(0, 1), percentiles=(1, 99)), 'not both'),
+        (lambda: Resize(scale=(128, 0)), 'scale must be of at least 1 px'),
+        (lambda: read_file('x.png', dict(backend='nowhere')), "backend_args={'backend': 'nowhere'} give no storage"),
+    ],
+)
+def test_wrong_settings_are_named_and_condemn_no_image(make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make()
+    assert not isinstance(error.value, UnusableFileError)
+
+
+@pytest.mark.parametrize(
+    'loader',
+    [
+        MMCVLoadImageFromFile(imdecode_backend='pilow'),
+        LoadImageFromFile(to_float32=True),
+        LoadImageFromFile(color_type='grayscale'),
+        LoadImageFromFile(backend_args=dict(backend='nowhere')),
+    ],
+)
+def test_a_setting_that_no_image_can_pass_is_an_error_at_the_first_image(tmp_path, loader):
+    for number in range(4):
+        (tmp_path / f'{number}.png').write_bytes(encode(scene(), 'PNG'))
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=[loader])
+    with pytest.raises(ValueError, match='Correct its settings: |backend_args='):
+        dataset[SeededIndex(0, (0, 0))]
+    assert not dataset.skipped
+
+
+def test_what_ends_a_draw_carries_the_last_reason(tmp_path):
+    for number in range(4):
+        (tmp_path / f'{number}.png').write_bytes(encode(scene(), 'PNG'))
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=[*LOAD, lambda results: None], max_refetch=5)
+    with pytest.raises(RuntimeError, match=r"max_refetch=5\); the last one: .*lambda.* took nothing from '.*\.png'"):
+        dataset[SeededIndex(0, (0, 0))]
+    dataset = UnlabeledImageDataset(str(tmp_path), pipeline=LOAD, min_size=500, max_refetch=1)
+    with pytest.raises(RuntimeError, match='the last one: .*is too small: 64x48 px, and min_size is 500'):
+        dataset[SeededIndex(0, (0, 0))]
+
+
+def test_a_damaged_file_is_still_a_bad_file():
+    with pytest.raises(UnusableFileError, match='cut off or damaged'):
+        decode_image(encode(scene(), 'PNG')[:900])
