@@ -78,8 +78,8 @@ def retry(read: Callable[[], _Result], path: str | Path, decoded: bool = False) 
         decoded: As of :func:`fault_of`.
 
     Raises:
-        ReadingError: If the process lacks files or memory, or disk and network fail for longer than :data:`WAITS`: an end
-            of the run, which goes on with ``--resume``.
+        ReadingError: If the process lacks files or memory, or disk and network fail for longer than :data:`WAITS`: the
+            end of the run, which goes on with ``--resume``.
         MemoryError: If there is no memory.
         Exception: Other errors of ``read``: those that are the file's fault, or of a setting or the code.
     """
