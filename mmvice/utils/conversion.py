@@ -18,7 +18,7 @@ from mmengine.utils import ProgressBar
 from PIL import Image
 
 from mmvice.utils.files import write_file
-from mmvice.utils.image_files import decode_labels
+from mmvice.utils.image_files import UnusableFileError, decode_labels
 from mmvice.utils.reading import read_file
 
 IGNORE = 255
@@ -101,6 +101,8 @@ def read_labels(path: str) -> np.ndarray:
     """An 8-bit label map (H, W); the indices of one with a colour table. ValueError if it is none."""
     try:
         labels = decode_labels(read_file(path))
+    except UnusableFileError as error:
+        raise ValueError(f'{path} cannot be read: it {error}') from error
     except ValueError as error:
         raise ValueError(f'{path} must be an 8-bit label map with one channel, but {error}') from error
     if labels.dtype != np.uint8:

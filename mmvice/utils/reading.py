@@ -12,6 +12,7 @@ from urllib.error import HTTPError, URLError
 import numpy as np
 from mmengine import fileio
 
+from .config_types import type_name
 from .image_files import UnusableFileError, decode_image, explain, printable, require_regular
 
 WAITS = (0.1, 0.5, 2.0)
@@ -160,6 +161,6 @@ def decoding_of(cfg: Mapping) -> dict:
     """What a config's ``LoadImageFromFile`` says of values that are not of 8 bits, as options of :func:`read_image`."""
     for name in ('test_dataloader', 'train_dataloader'):
         for step in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
-            if str(step.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
+            if type_name(step) == 'LoadImageFromFile':
                 return {key: step[key] for key in ('value_range', 'percentiles') if step.get(key) is not None}
     return {}

@@ -21,7 +21,8 @@ class Resize(MMCVResize):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        if self.scale is not None and min(self.scale) < 1:
+        # MMCV has (0, 0) for a scale that another transform sets for each image
+        if self.scale not in (None, (0, 0)) and min(self.scale) < 1:
             raise ValueError(f'{type(self).__name__}: scale must be of at least 1 px, got {self.scale}')
 
     def transform(self, results: dict) -> dict:
