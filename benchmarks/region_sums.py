@@ -1,8 +1,8 @@
 """Sums over regions of weighted, bilinearly upsampled vectors: every form that is worth a try on a GPU.
 
 Each takes low-resolution vectors (B, h, w, D), weights (B, H, W) of the pixels, their global region ids (B, H, W), with
--1 for none, and the number of regions of each map; gradients flow back to vectors and weights. The form in use is
-:func:`mmvice.ops.region_sums`.
+-1 for none, and the number of regions of each map; gradients flow back to vectors and weights. In use on a GPU is
+:func:`triton_cells`, and :func:`static_bags` where Triton cannot compile for it.
 """
 
 import warnings
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmvice.ops import bilinear_axis, region_sums
-from mmvice.ops.region_pooling import runs_of_cells
+from mmvice.ops import bilinear_axis
+from mmvice.ops.region_pooling import runs_of_cells, sums_of_runs
 
 Sums = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]
 
@@ -29,7 +29,7 @@ def materialised(rows: Tensor, weights: Tensor, ids: Tensor, num_regions: Sequen
 
 def static_bags(rows: Tensor, weights: Tensor, ids: Tensor, num_regions: Sequence[int]) -> Tensor:
     """``embedding_bag`` over arrays as long as there are pixels: nothing is read back."""
-    return region_sums(rows, weights, ids, sum(num_regions), mean=False, count_entries=False)
+    return sums_of_runs(rows, weights, ids, sum(num_regions))
 
 
 def counted_bags(rows: Tensor, weights: Tensor, ids: Tensor, num_regions: Sequence[int]) -> Tensor:

@@ -4,8 +4,9 @@ The sum over a region of ``c_j u_j`` is ``sum_k a_k f_k`` with ``a_k = sum_j c_j
 low-resolution pixels) times the low-resolution vectors. Work per pixel does not depend on the number of channels.
 
 How many entries that matrix has depends on the regions. The CPU counts them (:mod:`mmvice.ops.region_matrix`). A GPU is
-not made to tell: there pixels of one cell and one region are summed first, the arrays are as long as there are pixels,
-and what is left over of them is skipped.
+not made to tell: it takes the kernels of :mod:`mmvice.ops.cell_kernels`, which make no matrix. Where Triton cannot
+compile for it, pixels of one cell and one region are summed first, the arrays are as long as there are pixels, and what
+is left over of them is skipped.
 """
 
 from functools import lru_cache
@@ -98,14 +99,14 @@ def region_sums(
         weights = rows.new_ones(ids.shape) if pixel_weights is None else pixel_weights
         sums = cell_region_sums(rows, weights, ids, num_ids)
     else:
-        sums = _sums_of_runs(rows, pixel_weights, ids, num_ids)
+        sums = sums_of_runs(rows, pixel_weights, ids, num_ids)
     if not mean:
         return sums
     counts = (_count_ids if count_entries else _count_ids_unasked)(ids.flatten(), num_ids).clamp_min(1)
     return sums / counts.unsqueeze(1).to(sums.dtype)
 
 
-def _sums_of_runs(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids: int) -> Tensor:
+def sums_of_runs(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_ids: int) -> Tensor:
     """The sums (R, D) of :func:`region_sums`, by arrays whose length does not depend on the regions."""
     return _sparse_product(rows, *runs_of_cells(rows, pixel_weights, ids), num_ids)
 

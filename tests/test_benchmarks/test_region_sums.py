@@ -11,7 +11,7 @@ import torch
 from benchmarks.harness import Settings
 from benchmarks.lines import region_sums
 from benchmarks.region_sums import FORMS, materialised
-from mmvice.ops import bilinear
+from mmvice.ops import bilinear, region_pooling
 
 ROOT = Path(__file__).parents[2]
 SHAPES = [((2, 2, 3, 5), (5, 8)), ((1, 1, 1, 3), (2, 3)), ((2, 1, 3, 8), (3, 5)), ((1, 4, 2, 1), (3, 3))]
@@ -45,6 +45,18 @@ def check(name, dtype):
 @pytest.mark.parametrize('name', [name for name in FORMS if name not in ('materialised', 'triton_cells')])
 def test_forms_agree(name, dtype):
     check(name, dtype)
+
+
+def test_static_bags_are_operators_whatever_the_switch_says(monkeypatch):
+    """They are what the kernels are measured against."""
+    for size in (SHAPES[0], SHAPES[2]):
+        rows, weights, ids, num_regions = batch(*size, torch.float64)
+        expected = materialised(rows, weights, ids, num_regions)
+        with monkeypatch.context() as patch:
+            patch.setattr(region_pooling, 'use_kernels', lambda _: pytest.fail('the kernels are asked for'))
+            torch.testing.assert_close(FORMS['static_bags'](rows, weights, ids, num_regions), expected)
+            with pytest.raises(pytest.fail.Exception):
+                region_pooling.region_sums(rows, weights, ids, sum(num_regions), mean=False, count_entries=False)
 
 
 def check_kernels():

@@ -1,0 +1,53 @@
+"""The documents hold the numbers of the results that are kept of a GPU, and what is kept is small."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks.gpu import documents
+
+RESULTS = {name: json.loads(path.read_text()) for name, path in documents.KEPT.items()}
+
+
+def test_the_documents_have_the_numbers_of_the_kept_results():
+    marks = []
+    for path, text in documents.documents():
+        assert path.read_text() == text, f'{path}: run python -m benchmarks.gpu.documents'
+        marks += re.findall(r'<!-- gpu: (\w+) -->', text)
+    assert sorted(marks) == sorted(documents.tables(*RESULTS.values()))
+
+
+def test_other_results_give_other_documents():
+    """A number, a date, a state and a card that change are seen."""
+    changed = json.loads(json.dumps(RESULTS['h200']))
+    changed['measurements']['f: probes']['rows'][0]['ours'] = '7.89 ms'
+    changed['measurements']['i: switches']['date'] = '2030-01-02 03:04 UTC'
+    changed['measurements']['i: compiler']['status'] = 'done'
+    changed['surroundings']['gpu']['name'] = 'Card'
+    tables = documents.tables(changed, RESULTS['h200_operators'])
+    assert '| 7.89 ms | 1.3 | <= 1.1 x: MISSED |' in tables['lines'] and tables['loader'].startswith('Card, torch ')
+    assert '2030-01-02' in tables['switches'] and 'compiler' not in tables['unfinished']
+
+
+def test_static_bags_are_those_of_the_operators():
+    rows = RESULTS['h200_operators']['measurements'][documents.FORMS]['rows']
+    (line,) = (line for line in documents.tables(*RESULTS.values())['forms'].splitlines() if 'static_bags |' in line)
+    for size in (128, 512, 1024):
+        assert f'| {next(row["ours"] for row in rows if row["what"] == f"D={size}, sums: static_bags")}, ' in line
+
+
+@pytest.mark.parametrize('name', documents.KEPT)
+def test_what_is_kept_is_short(name):
+    assert documents.KEPT[name].stat().st_size < 200_000 and documents.shorten(RESULTS[name]) == RESULTS[name]
+    text = documents.KEPT[name].read_text()
+    assert 'Traceback' not in text and not re.search(r'/(root|home|work|opt|tmp)/', text)
+
+
+def test_a_document_keeps_what_is_between_its_tables():
+    text = 'a\n<!-- gpu: x -->\nold\n<!-- end -->\nb\n<!-- gpu: y -->\n<!-- end -->\n'
+    once = documents.filled(text, dict(x='new', y='| 1 |'))
+    assert once == 'a\n<!-- gpu: x -->\n\nnew\n\n<!-- end -->\nb\n<!-- gpu: y -->\n\n| 1 |\n\n<!-- end -->\n'
+    assert documents.filled(once, dict(x='new', y='| 1 |')) == once
+    with pytest.raises(KeyError):
+        documents.filled(text, dict(x='new'))
