@@ -301,14 +301,28 @@ def contiguous(ids):
 
 
 @jit
+def look_up(table, ids):
+    """The entry of a table (K,) for each id, int32 (n,) in -1..K-1; -1 leads to the last entry.
+
+    ``np.take`` does the same, and converts the ids first.
+    """
+    found = np.empty(ids.size, table.dtype)
+    for i in range(ids.size):
+        found[i] = table[ids[i]]
+    return found
+
+
+@jit
 def _count_views(view_superpixels, num_superpixels):
     """Count, for each id, the views that hold it: int32 (num_superpixels,) from int (M, pixels)."""
     count = np.zeros(num_superpixels, np.int32)
     for m in range(view_superpixels.shape[0]):
-        view = view_superpixels[m]
+        view, last = view_superpixels[m], np.int32(-1)
         for i in range(view.size):
-            if view[i] >= 0 and count[view[i]] == m:
-                count[view[i]] += 1
+            if view[i] != last:  # neighbours mostly share an id
+                last = view[i]
+                if last >= 0 and count[last] == m:
+                    count[last] += 1
     return count
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmvice.datasets.transforms.checks import get_view_masks, get_view_superpixels
-from mmvice.ops.superpixels import check_positive_int, common_superpixels
+from mmvice.ops.superpixels import check_positive_int, common_superpixels, look_up
 from mmvice.registry import TRANSFORMS
 
 
@@ -40,7 +40,7 @@ class MutualRegions(BaseTransform):
             return None
         region_of = np.full(len(common) + 1, -1, np.int32)  # the last is what -1 leads to
         region_of[:-1][common] = np.arange(num_regions, dtype=np.int32)
-        results['regions'] = np.take(region_of, superpixels)
+        results['regions'] = look_up(region_of, superpixels.reshape(-1)).reshape(superpixels.shape)
         results['num_regions'] = num_regions
         return results
 

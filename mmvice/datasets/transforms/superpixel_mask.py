@@ -6,7 +6,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmvice.datasets.transforms.checks import check_probability, get_view_superpixels
-from mmvice.ops.superpixels import common_superpixels
+from mmvice.ops.superpixels import common_superpixels, look_up
 from mmvice.registry import TRANSFORMS
 
 
@@ -44,7 +44,7 @@ class SuperpixelMask(BaseTransform):
             masked = np.zeros(superpixels.max() + 2, bool)  # the last is what -1 leads to
             masked[view[self._draw_rectangle(*view.shape)]] = True
             masked[preserved] = masked[-1] = False
-            np.take(masked, view, out=mask)
+            mask[:] = look_up(masked, view.reshape(-1)).reshape(mask.shape)
         results['view_masks'] = masks
         return results
 
