@@ -317,12 +317,10 @@ def _count_views(view_superpixels, num_superpixels):
     """Count, for each id, the views that hold it: int32 (num_superpixels,) from int (M, pixels)."""
     count = np.zeros(num_superpixels, np.int32)
     for m in range(view_superpixels.shape[0]):
-        view, last = view_superpixels[m], np.int32(-1)
+        view, seen = view_superpixels[m], np.zeros(num_superpixels + 1, np.int32)
         for i in range(view.size):
-            if view[i] != last:  # neighbours mostly share an id
-                last = view[i]
-                if last >= 0 and count[last] == m:
-                    count[last] += 1
+            seen[view[i] + 1] = 1  # the first is for -1
+        count += seen[1:]
     return count
 
 

@@ -37,11 +37,12 @@ class SuperpixelMask(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         superpixels = get_view_superpixels(results, self)
-        common = np.flatnonzero(common_superpixels(superpixels))
+        is_common = common_superpixels(superpixels)
+        common = np.flatnonzero(is_common)
         preserved = np.random.permutation(common)[: math.ceil(self.preserve_ratio * len(common))]
         masks = np.empty(superpixels.shape, bool)
         for view, mask in zip(superpixels, masks, strict=True):
-            masked = np.zeros(superpixels.max() + 2, bool)  # the last is what -1 leads to
+            masked = np.zeros(len(is_common) + 1, bool)  # the last is what -1 leads to
             masked[view[self._draw_rectangle(*view.shape)]] = True
             masked[preserved] = masked[-1] = False
             mask[:] = look_up(masked, view.reshape(-1)).reshape(mask.shape)
