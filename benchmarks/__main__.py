@@ -19,6 +19,7 @@ from prettytable import PrettyTable
 
 import mmvice
 from mmvice.apis.arguments import positive
+from mmvice.utils.console import use_console
 from mmvice.utils.faiss import import_faiss
 
 from . import data
@@ -111,7 +112,8 @@ def as_json(rows: Sequence[Row], profiles: dict[int, str], quick: bool) -> list[
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table and the profiles of missed targets, and write the numbers."""
     args = parse_args(argv)
-    MMLogger.get_instance('benchmark', log_level='WARNING')  # how each weight was initialised is no news here
+    # how each weight was initialised is no news here
+    use_console(MMLogger.get_instance('benchmark', log_level='WARNING'))
     use_threads(args.threads)
     where = surroundings(args)
     args.out.parent.mkdir(parents=True, exist_ok=True)

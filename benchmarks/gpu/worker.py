@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from mmengine.logging import MMLogger
 
+from mmvice.utils.console import use_console
+
 from ..harness import Settings, processor_name
 from .plan import PLAN
 
@@ -73,7 +75,8 @@ def main() -> None:
     parser.add_argument('names', nargs='+', help='measurements of the plan')
     parser.add_argument('--dry', action='store_true', help='tiny sizes, on the CPU')
     args = parser.parse_args()
-    MMLogger.get_instance('gpu', log_level='WARNING')  # how each weight was initialised is no news here
+    # how each weight was initialised is no news here
+    use_console(MMLogger.get_instance('gpu', log_level='WARNING'))
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     settings = Settings(args.dry, 1 if args.dry else 9, ('cpu',) if args.dry else ('cuda',))

@@ -20,6 +20,7 @@ from mmvice.utils.checkpoint import (
     register_safe_checkpoint_loading,
     resolve_checkpoint,
 )
+from mmvice.utils.console import use_console_without_run
 from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization import fit_within
 
@@ -38,7 +39,7 @@ def init_model(
     """Build the model of a config, load a checkpoint into it and put it into evaluation.
 
     The model carries ``cfg``, the config, and ``dataset_meta``, what the checkpoint says of its dataset: ``classes``
-    and ``palette`` for probes.
+    and ``palette`` for probes. Where there is no run, what is logged goes to standard error.
 
     Args:
         config: A pretraining, probe or fine-tuning config.
@@ -54,6 +55,7 @@ def init_model(
         ValueError: If the device is not there, or the checkpoint does not fit; the message lists what differs.
         pickle.UnpicklingError: If the checkpoint holds more than weights and plain values.
     """
+    use_console_without_run()
     device = torch.device(device)
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {device} was asked for, but PyTorch finds no CUDA device')

@@ -41,7 +41,11 @@ def check_setting_names(cfg: Config) -> None:
         near = difflib.get_close_matches(name.lower(), SETTINGS, n=1, cutoff=_SIMILARITY)
         if not near:
             continue
-        if _is_used(name, cfg.text) or _is_value(cfg[name], [cfg[setting] for setting in SETTINGS if setting in cfg]):
+        if (
+            _is_import(cfg[name])
+            or _is_used(name, cfg.text)
+            or _is_value(cfg[name], [cfg[setting] for setting in SETTINGS if setting in cfg])
+        ):
             del cfg._cfg_dict[name]
         else:
             raise ValueError(
@@ -56,6 +60,11 @@ def _is_value(value: Any, part: Any) -> bool:
         return False
     entries = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ()
     return any(entry == value or _is_value(value, entry) for entry in entries)
+
+
+def _is_import(value: Any) -> bool:
+    """Whether a config of Python's own imports has it from one of these."""
+    return callable(value) or inspect.ismodule(value)
 
 
 def _is_used(name: str, text: str) -> bool:

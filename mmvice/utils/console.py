@@ -22,9 +22,11 @@ _INTERNAL_WARNINGS = (
 def quiet_import() -> Iterator[None]:
     """Import parts of OpenMMLab without their lines on what is not installed; any other line is printed.
 
-    MMCV warns of the operators that its pure Python build has not, which nothing in mmvice needs.
+    MMCV warns of the operators that its pure Python build has not, which nothing in mmvice needs. MMSegmentation warns
+    of its own default of ``avg_non_ignore`` wherever a loss is built; the configs mean that default.
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+    warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
     said = io.StringIO()
     try:
         with redirect_stdout(said):
@@ -43,7 +45,7 @@ def use_console(logger: MMLogger) -> MMLogger:
     """
     for handler in logger.handlers:
         if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-            handler.setStream(sys.stderr)
+            handler.stream = sys.stderr
             handler.addFilter(_is_for_users)
     return logger
 

@@ -3,19 +3,48 @@
 from pathlib import Path
 
 import mmseg.apis
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
+from mmvice.apis import embed_image, init_model
 from mmvice.models import ProbeSegmentor
 from mmvice.registry import MODELS
 
 CONFIG = (
     Path(__file__).parents[2] / 'configs/linear_probe/random-init_r18-w32_light-fpn_linear-64-200_synthetic-96x128.py'
 )
+OF_PHOTOGRAPHS = CONFIG.with_name('vice_r18_light-fpn_linear-64-1k_camvid-96x128.py')
 
 
 def test_init_model_builds_a_probe():
     assert isinstance(mmseg.apis.init_model(Config.fromfile(CONFIG), device='cpu'), ProbeSegmentor)
+
+
+def test_functions_of_mmseg_give_what_mmvice_gives_with_a_checkpoint(tmp_path):
+    torch.manual_seed(0)
+    model = init_model(OF_PHOTOGRAPHS, cfg_options={'model.embedder_checkpoint': None})
+    with torch.no_grad():
+        model.decode_head.conv_seg.weight.normal_()
+    classes = tuple(f'class {number}' for number in range(11))
+    palette = [[20 * number, 0, 0] for number in range(11)]
+    checkpoint = str(tmp_path / 'probe.pth')
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes, palette=palette))), checkpoint
+    )
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    with torch.no_grad():
+        expected = model.decode_head.classify(embed_image(model, image))[0].numpy()
+    assert len(np.unique(expected)) > 1
+
+    theirs = mmseg.apis.init_model(str(OF_PHOTOGRAPHS), checkpoint, device='cpu')
+    assert tuple(theirs.dataset_meta['classes']) == classes
+    predicted = mmseg.apis.inference_model(theirs, image).pred_sem_seg.data[0].numpy()
+    np.testing.assert_array_equal(predicted, expected)
+
+    inferencer = mmseg.apis.MMSegInferencer(model=str(OF_PHOTOGRAPHS), weights=checkpoint, scope='mmvice', device='cpu')
+    np.testing.assert_array_equal(inferencer(image)['predictions'], expected)
 
 
 def test_weights_by_another_name_are_refused():

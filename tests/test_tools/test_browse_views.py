@@ -42,7 +42,8 @@ def browse(tmp_path, monkeypatch):
 def test_writes_a_picture_of_each_image_and_says_where(browse, tmp_path, capsys):
     options = ('train_dataloader.dataset.pipeline.2.num_views=4', 'train_dataloader.dataset.pipeline.2.view_size=200')
     browse('--output-dir', 'out', '--show-number', '2', '--cfg-options', *options)
-    assert str(tmp_path / 'out') in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert said.out == f'2 pictures in {tmp_path / "out"}\n' and '2/2' in said.err
     drawn = sorted(Path('out').iterdir())
     assert [path.name for path in drawn] == ['000000_first.png', '000001_second.png']
     assert cv2.imread(str(drawn[0])).shape == (3 * 200 + 2 * 4, 4 * 200 + 3 * 4, 3)

@@ -2,13 +2,26 @@
 
 import subprocess
 import sys
+import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
 
+from mmvice.apis import init_model
 from mmvice.utils.console import quiet_import
 
 ROOT = Path(__file__).parents[2]
+PROBE = dict(
+    type='ProbeSegmentor',
+    backbone=dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN')),
+    decoder=dict(type='LightFPN', in_channels=[8, 16, 32, 64], embed_dims=8),
+    decode_head=dict(type='LinearProbeHead', num_classes=3),
+    data_preprocessor=dict(type='SegDataPreProcessor'),
+)
 
 
 def test_an_import_hides_known_lines_and_no_other(capsys):
@@ -35,3 +48,39 @@ def test_nothing_is_said_at_import_and_commands_are_a_shell_script(tmp_path):
     assert done.stdout.startswith('# table-2-camvid')
     assert 'OneDL' not in done.stdout + done.stderr and 'MultiScaleDeformableAttention' not in done.stderr
     subprocess.run(['bash', '-n'], input=done.stdout, text=True, check=True)
+
+
+@pytest.mark.parametrize('with_checkpoint', [False, True])
+def test_a_model_in_a_program_of_ones_own_leaves_standard_output_alone(monkeypatch, tmp_path, capsys, with_checkpoint):
+    """Where nothing has been logged yet, so that MMEngine makes its logger here, which writes to standard output."""
+    config = Config(dict(default_scope='mmvice', model=PROBE))
+    checkpoint = tmp_path / 'probe.pth' if with_checkpoint else None
+    if with_checkpoint:
+        torch.save(dict(state_dict=init_model(config).state_dict()), checkpoint)
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
+    capsys.readouterr()
+    init_model(config, checkpoint)
+    MMLogger.get_current_instance().info('of later')
+    said = capsys.readouterr()
+    assert said.out == ''
+    assert 'of later' in said.err and ('Loaded ProbeSegmentor' in said.err) == with_checkpoint
+
+
+def test_a_warning_of_a_default_that_configs_mean_is_hidden_and_no_other():
+    """As an import leaves the filters: pytest sets its own for each test."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter('always')
+        with quiet_import():
+            pass
+        init_model(Config(dict(default_scope='mmvice', model=PROBE)))
+        warnings.warn('avg_non_ignore of the user', stacklevel=1)
+    said = [str(warning.message) for warning in seen]
+    assert 'avg_non_ignore of the user' in said
+    assert not [text for text in said if text.startswith('Default ``avg_non_ignore``')]
+
+
+def test_the_profiler_of_the_benchmarks_says_nothing():
+    """In a program of its own, as the profiler reads its level once."""
+    code = 'from benchmarks.harness import profile_text; import torch; print(profile_text(lambda: torch.ones(9).sum()))'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert 'aten::sum' in done.stdout and 'rofiler' not in done.stderr

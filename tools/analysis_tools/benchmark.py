@@ -22,6 +22,7 @@ from mmvice.apis import existing_file
 from mmvice.apis.arguments import choose_device, non_negative, positive
 from mmvice.apis.benchmark import benchmark_inference, benchmark_train
 from mmvice.apis.config_options import ConfigOptions
+from mmvice.utils.console import use_console
 
 EXAMPLES = """examples:
   tools/analysis_tools/benchmark.py train configs/vice/CONFIG.py --out train_times.json
@@ -143,7 +144,8 @@ def surroundings(result: dict) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, and write the numbers."""
     args = parse_args(argv)
-    MMLogger.get_instance('benchmark', log_level='WARNING')  # how each weight was initialised is no news here
+    # how each weight was initialised is no news here
+    use_console(MMLogger.get_instance('benchmark', log_level='WARNING'))
     try:
         result = measure(args)
         if args.out is not None:

@@ -31,6 +31,7 @@ from mmvice.datasets.superpixel_files import (
 )
 from mmvice.registry import DATASETS
 from mmvice.utils.config_types import type_name
+from mmvice.utils.console import use_console_without_run
 from mmvice.utils.conversion import Skipped, convert, run_converter, some
 from mmvice.utils.files import readable_size, write_file
 
@@ -168,6 +169,7 @@ def _literal(value: object) -> str:
 
 def convert_all(args: argparse.Namespace) -> None:
     """Check, estimate, compute, and say how to go on."""
+    use_console_without_run()
     cfg = Config.fromfile(Path(args.config).expanduser())
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)

@@ -18,6 +18,7 @@ from mmvice.apis.config_options import ConfigOptions
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS
 from mmvice.structures.views_data_sample import ViewsDataSample
+from mmvice.utils.console import use_console_without_run
 from mmvice.visualization import write_png
 from mmvice.visualization.views import draw_sample
 
@@ -57,6 +58,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw the pictures."""
     args = parse_args(argv)
+    use_console_without_run()
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
@@ -71,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     output_dir = Path(args.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    progress_bar = ProgressBar(number)
+    progress_bar = ProgressBar(number, file=sys.stderr)
     for index in range(number):
         sample = dataset[SeededIndex(index, seed=(seed, 0))]
         if not isinstance(sample.get('data_samples'), ViewsDataSample):
@@ -86,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             cv2.imshow('views', picture)
             cv2.waitKey(max(1, int(args.show_interval * 1000)))
         progress_bar.update()
-    print(f'\n{number} pictures in {output_dir.resolve()}')
+    sys.stderr.write('\n')
+    print(f'{number} pictures in {output_dir.resolve()}')
 
 
 def has_display() -> bool:
