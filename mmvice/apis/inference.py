@@ -98,12 +98,15 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int 
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be decoded, the array is no image, or the preprocessor pads.
+        ValueError: If the file cannot be decoded, the array is no image, the size is none, or the preprocessor pads.
     """
     image = read_image(image, **decoding_of(model.cfg)) if isinstance(image, (str, Path)) else image
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f'image must be BGR uint8 (H, W, 3), got {image.dtype} {image.shape}')
-    seen = fit_within(image, network_size(model) if size is None else size)
+    size = network_size(model) if size is None else size
+    if not isinstance(size, (int, np.integer)) or size < 1:
+        raise ValueError(f'size must be a whole number of pixels, at least 1, or None, got {size!r}')
+    seen = fit_within(image, size)
     tensor = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))
     inputs = model.data_preprocessor(dict(inputs=[tensor], data_samples=[SegDataSample()]))['inputs']
     if inputs.shape[-2:] != tensor.shape[-2:]:

@@ -104,13 +104,18 @@ def describe_found(found: Mapping[str, int], left_out: Mapping[str, int]) -> str
         "23 images: 20 in 'a', 3 in 'b'; left out 5 files: 4 *.heic, 1 without ending"
     """
     places = ', '.join(f'{number:,} in {folder!r}' for folder, number in found.items())
-    text = f'{sum(found.values()):,} images: {places}'
+    text, others = f'{sum(found.values()):,} images: {places}', describe_left_out(left_out)
+    return f'{text}; {others}' if others else text
+
+
+def describe_left_out(left_out: Mapping[str, int]) -> str:
+    """How many files of which endings are no images; empty if there are none."""
     others = sorted((-number, ending) for ending, number in left_out.items() if number > 0)
     if not others:
-        return text
+        return ''
     kinds = [f'{-number:,} ' + (f'*{ending}' if ending else 'without ending') for number, ending in others]
     more = [f'files of {len(kinds) - _MOST_KINDS} more endings'] if len(kinds) > _MOST_KINDS else []
-    return f'{text}; left out {-sum(number for number, _ in others):,} files: {", ".join(kinds[:_MOST_KINDS] + more)}'
+    return f'left out {-sum(number for number, _ in others):,} files: {", ".join(kinds[:_MOST_KINDS] + more)}'
 
 
 def read_lines(path: str) -> list[bytes]:

@@ -13,7 +13,7 @@ from mmvice.utils.files import as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_image, explain, printable
 from mmvice.utils.reading import Fault, fault_of, read_file, retry
 
-from .path_table import describe_found, pack_paths, read_list_file, scan_images, select_paths
+from .path_table import describe_found, describe_left_out, pack_paths, read_list_file, scan_images, select_paths
 from .seeded_sampling import SeededItemMixin
 from .skip_unusable import SkipUnusableMixin
 
@@ -145,7 +145,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             if not found and len(visited) > seen_before:
                 raise FileNotFoundError(
                     f'{type(self).__name__}: no image in {folder!r} or its subfolders; looked for names that end in '
-                    f'{", ".join(self.extensions)}'
+                    f'{", ".join(self.extensions)}. {describe_left_out(left_out) or "There is no file"}'
                 )
             counts[folder] = counts.get(folder, 0) + len(found)
             paths.extend(found)

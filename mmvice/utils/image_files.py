@@ -138,8 +138,11 @@ def decode_image(
 def check_stretch(value_range: Sequence[float] | None, percentiles: Sequence[float] | None, backend: str) -> None:
     """ValueError unless these are such as :func:`decode_image` takes."""
     for setting, value in dict(value_range=value_range, percentiles=percentiles).items():
-        if value is not None and (len(value) != 2 or not value[0] < value[1]):
-            raise ValueError(f'{setting} must be (black, white), the first less than the second, got {value}')
+        if value is None:
+            continue
+        numbers = value if isinstance(value, (list, tuple)) and all(isinstance(v, (int, float)) for v in value) else ()
+        if len(numbers) != 2 or not numbers[0] < numbers[1]:
+            raise ValueError(f'{setting} must be (black, white), the first less than the second, got {value!r}')
     if percentiles is not None and not (0 <= percentiles[0] and percentiles[1] <= 100):
         raise ValueError(f'percentiles must lie in [0, 100], got {percentiles}')
     if value_range is not None and percentiles is not None:
@@ -155,9 +158,8 @@ def _by_mmcv(content: bytes, flag: str, backend: str | None, header: Image.Image
         )
     try:
         image = mmcv.imfrombytes(content, flag=flag, backend=backend)
-    except MemoryError:
-        raise
     except Exception as error:  # decoders raise whatever they like on a damaged file
+        _pass_on_of_system(error)
         raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
     if image is None:
         raise UnusableFileError('cannot be decoded: it is cut off or damaged')
@@ -179,9 +181,8 @@ def _by_pillow(header: Image.Image | None, tiff: TiffHeader | None, flag: str) -
         raise UnusableFileError(f'cannot be decoded: it is {tiff}, or damaged')
     try:
         header.load()
-    except MemoryError:
-        raise
     except Exception as error:
+        _pass_on_of_system(error)
         raise UnusableFileError(f'cannot be decoded: it is cut off or damaged ({explain(error)})') from error
     header = ImageOps.exif_transpose(header)
     if header.mode[0] in 'IF':
@@ -250,9 +251,8 @@ def decode_labels(content: bytes) -> np.ndarray:
         maximum = _pnm_maximum(image)
         try:
             labels = np.array(image)
-        except MemoryError:
-            raise
         except Exception as error:
+            _pass_on_of_system(error)
             raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
     if kind in ('JPEG', 'MPO'):
         raise ValueError('is a JPEG, which changes ids as it compresses: store label maps as PNG')
@@ -331,9 +331,8 @@ def open_image(content: bytes) -> Image.Image:
         raise UnusableFileError(
             'is no image of a known format, or its beginning is damaged (floating-point formats are not read)'
         ) from error
-    except MemoryError:
-        raise
     except Exception as error:  # decoders raise whatever they like on a damaged file
+        _pass_on_of_system(error)
         raise UnusableFileError(f'has a damaged header: {explain(error)}') from error
 
 
@@ -341,6 +340,12 @@ def turns_on_its_side(path: str | Path) -> bool:
     """Whether the EXIF tag of an image file turns it by a quarter, so that height and width change places."""
     with Image.open(path) as image:
         return image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+
+
+def _pass_on_of_system(error: Exception) -> None:
+    """Raise an error of a decoder again that is the process' or the system's, and says nothing of the file."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+        raise error
 
 
 def explain(error: Exception) -> str:

@@ -6,6 +6,7 @@ import http.client
 import io
 from urllib.error import HTTPError, URLError
 
+import cv2
 import numpy as np
 import pytest
 from awkward_files import encode, scene
@@ -15,7 +16,7 @@ from PIL import Image
 from mmvice.apis.images import ImageReader
 from mmvice.datasets import LabeledImageDataset, SeededIndex, UnlabeledImageDataset
 from mmvice.datasets.transforms import LoadImageFromFile, Resize
-from mmvice.utils import reading
+from mmvice.utils import image_files, reading
 from mmvice.utils.image_files import UnusableFileError, decode_image
 from mmvice.utils.reading import Fault, fault_of, read_file
 
@@ -179,3 +180,23 @@ def test_what_ends_a_draw_carries_the_last_reason(tmp_path):
 def test_a_damaged_file_is_still_a_bad_file():
     with pytest.raises(UnusableFileError, match='cut off or damaged'):
         decode_image(encode(scene(), 'PNG')[:900])
+
+
+@pytest.mark.parametrize('error', [OSError(errno.EMFILE, 'Too many open files'), OSError(errno.ENOMEM, 'No memory')])
+def test_what_a_decoder_lacks_condemns_no_file(monkeypatch, error):
+    """Pillow imports the parts that read a format as it needs them."""
+    content = cv2.imencode('.png', np.zeros((4, 5, 3), np.uint8))[1].tobytes()
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(image_files.Image, 'open', fail)
+    with pytest.raises(OSError) as raised:
+        image_files.open_image(content)
+    assert raised.value is error
+
+
+@pytest.mark.parametrize('value', [7, (0, 'x'), (1, 0), (0, 1, 2), 'ab'])
+def test_a_range_that_is_none_is_one_sentence(value):
+    with pytest.raises(ValueError, match=r'value_range must be \(black, white\), .* got '):
+        image_files.check_stretch(value, None, 'cv2')

@@ -51,8 +51,9 @@ def _warn(loader: str, dataset: Dataset) -> str | None:
     ids = ', '.join(map(str, found.ids[:10])) + (', ...' if len(found.ids) > 10 else '')
     message = (
         f'{loader}: the {"classes" if several else "class"} {", ".join(map(repr, found.absent))} '
-        f'{"occur" if several else "occurs"} in none of {found.number} label maps. They have the ids {ids}, where 255 '
-        'does not count: check the ids of the classes, or take these out of metainfo'
+        f'{"occur" if several else "occurs"} in none of {found.number} label maps. They have the ids {ids}'
+        f'{", where 255 does not count" if 255 in found.ids else ""}: check the ids of the classes, or take these out '
+        'of metainfo'
     )
     if set(found.ids) == {0, 255}:
         message += '. A mask of 0 and 255 needs 0 and 1 in the files'
