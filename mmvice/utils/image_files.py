@@ -106,6 +106,11 @@ def decode_image(
         _check_pixels(tiff)
     kind = 'TIFF' if tiff is not None else header.format
     stretch = value_range or percentiles
+    if tiff is not None and tiff.planar and tiff.bands > 1 and tiff.bits > 8 and backend in (None, 'cv2'):
+        raise UnusableFileError(
+            f'is a TIFF of {tiff.bands} bands of {tiff.bits} bits, one stored after the other, which OpenCV mixes up: '
+            'store the values of a pixel together (gdal_translate -co INTERLEAVE=PIXEL)'
+        )
     with header or nullcontext():
         if backend not in (None, 'cv2') or (flag not in _CV2_FLAGS and not stretch):
             return _by_mmcv(content, flag, backend, header)

@@ -17,6 +17,7 @@ class TiffHeader(NamedTuple):
     bits: int
     sample_format: int
     photometric: int
+    planar: bool
 
     def __str__(self) -> str:
         bands = 'one band' if self.bands == 1 else f'{self.bands} bands'
@@ -36,7 +37,13 @@ def read_tiff_header(content: bytes) -> TiffHeader | None:
         bits = tags.get(258, (1,))
         formats = tags.get(339, (1,))
         return TiffHeader(
-            int(tags[256]), int(tags[257]), int(tags.get(277, 1)), int(bits[0]), int(formats[0]), int(tags.get(262, 1))
+            width=int(tags[256]),
+            height=int(tags[257]),
+            bands=int(tags.get(277, 1)),
+            bits=int(bits[0]),
+            sample_format=int(formats[0]),
+            photometric=int(tags.get(262, 1)),
+            planar=tags.get(284, 1) == 2,
         )
     except MemoryError:
         raise

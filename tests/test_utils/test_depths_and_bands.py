@@ -133,6 +133,14 @@ def test_what_cannot_be_read_is_told_with_the_true_reason(values, planar):
         decode_labels(tiff(values, planar=planar))
 
 
+@pytest.mark.parametrize('flag', ['color', 'unchanged', 'grayscale'])
+@pytest.mark.parametrize('bands', [2, 3, 4, 5])
+def test_deep_planar_files_are_refused_as_opencv_mixes_their_bands_up(bands, flag):
+    content = tiff(MANY[..., :bands].astype(np.uint16) * 257, planar=True)
+    with pytest.raises(UnusableFileError, match=f'{bands} bands of 16 bits, one stored after the other'):
+        decode_image(content, flag)
+
+
 def test_a_tiff_that_pillow_does_not_know_cannot_ask_for_gigabytes():
     content = bytearray(tiff(MANY[..., :4], planar=True))
     for tag in (256, 257):
