@@ -74,21 +74,25 @@ class ImageReader:
 
     Args:
         long_side: Larger images are shrunk to this many pixels.
-        decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
     """
 
-    def __init__(self, long_side: int, **decoding) -> None:
-        self.decoding = decoding
+    def __init__(self, long_side: int) -> None:
         self.long_side = long_side
         self.skipped: dict[str, str] = {}
 
-    def read(self, paths: Sequence[str], what: str) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
-        """Path, image (BGR) and original size (H, W) of every readable image."""
+    def read(self, paths: Sequence[str], what: str, **decoding) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
+        """Path, image (BGR) and original size (H, W) of every readable image.
+
+        Args:
+            paths: The files.
+            what: What they are read for, to show beside the progress bar.
+            decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
+        """
         sys.stderr.write(f'{what}: {len(paths)} images\n')
         bar = ProgressBar(len(paths), file=sys.stderr)
         for path in paths:
             try:
-                image = read_image(path, **self.decoding)
+                image = read_image(path, **decoding)
             except (FileNotFoundError, UnusableFileError) as error:
                 self.skipped[path] = str(error)
             else:

@@ -41,8 +41,8 @@ def scan_images(
     while stack:
         current = stack.pop()
         try:
-            listed = retry(lambda: _list_folder(current, endings, visited, left_out), os.fsdecode(current))  # noqa: B023
-            subfolders, found = listed
+            listed = retry(lambda: _list_folder(current, endings, visited), os.fsdecode(current))  # noqa: B023
+            subfolders, found, others = listed
         except OSError as error:
             if fault_of(error) is not Fault.FILE:
                 raise
@@ -58,19 +58,21 @@ def scan_images(
             continue
         stack.extend(sorted(subfolders, reverse=True))
         images.extend(found)
+        left_out.update(others)
     images.sort()
     return images
 
 
 def _list_folder(
-    folder: bytes, endings: tuple[bytes, ...], visited: set[tuple[int, int]], left_out: Counter[str]
-) -> tuple[list[bytes], list[bytes]]:
-    """The subfolders and the images of a folder; nothing of one that was visited."""
+    folder: bytes, endings: tuple[bytes, ...], visited: set[tuple[int, int]]
+) -> tuple[list[bytes], list[bytes], Counter[str]]:
+    """Subfolders and images of a folder, and how many other files it has by ending; nothing of one that was visited."""
     subfolders: list[bytes] = []
     images: list[bytes] = []
+    left_out: Counter[str] = Counter()
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in visited:
-        return subfolders, images
+        return subfolders, images, left_out
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(b'.'):
@@ -88,7 +90,7 @@ def _list_folder(
                 if fault_of(error) is not Fault.FILE:
                     raise
     visited.add((status.st_dev, status.st_ino))
-    return subfolders, images
+    return subfolders, images, left_out
 
 
 def ending_of(name: str | bytes) -> str:

@@ -1,6 +1,5 @@
-"""Superpixels as files: a PNG for each image, with one channel of 8 or 16 bits that holds the id of every pixel."""
+"""Superpixels as files: a PNG for each image, with one channel that holds the id of every pixel."""
 
-import io
 import os
 import pickle
 import random
@@ -11,14 +10,15 @@ import cv2
 import numpy as np
 import torch
 from mmengine.registry import DefaultScope
-from PIL import Image
 
 from mmvice.datasets.unlabeled_images import try_to_load
 from mmvice.ops.superpixels import contiguous
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.conversion import Skipped
 from mmvice.utils.files import write_file
-from mmvice.utils.image_files import ONE_CHANNEL, printable
+from mmvice.utils.image_files import decode_labels, printable
+
+PNG_START = b'\x89PNG\r\n\x1a\n'
 
 
 def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '{path}.png') -> str:
@@ -73,21 +73,20 @@ def encode_superpixels(superpixels: np.ndarray) -> bytes:
 def decode_superpixels(content: bytes, no_region: int | None = None) -> np.ndarray:
     """Superpixels int32 (H, W) out of a PNG file, numbered 0..K-1 in the order of their ids.
 
+    The ids are those stored, at any number of bits: see :func:`mmvice.utils.image_files.decode_labels`.
+
     Args:
         content: The file.
         no_region: The id in the file of pixels that are in no region; they become -1.
 
     Raises:
-        ValueError: If it is not a whole PNG file with one channel of 8 or 16 bits.
+        UnusableFileError: If it is damaged.
+        ValueError: If it is of another format, or has several channels. Both messages are the end of a sentence that
+            begins with the name of the file.
     """
-    try:
-        with Image.open(io.BytesIO(content), formats=['PNG']) as image:
-            mode, ids = image.mode, np.asarray(image)
-    except Exception as error:  # decoders raise whatever they like on a damaged file
-        raise ValueError(f'not a whole PNG file ({error})') from error
-    if mode not in ONE_CHANNEL:
-        raise ValueError(f'a PNG with the channels {mode}, but it must have one channel of 8 or 16 bits, the ids')
-    ids = ids.astype(np.int32)
+    ids = decode_labels(content).astype(np.int32)
+    if not content.startswith(PNG_START):
+        raise ValueError('is no PNG, the format of superpixels')
     if no_region is not None:
         ids[ids == no_region] = -1
     return contiguous(ids)

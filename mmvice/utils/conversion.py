@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mmcv
 import numpy as np
 from mmengine.utils import ProgressBar
 from PIL import Image
 
 from mmvice.utils.files import write_file
-from mmvice.utils.image_files import UnusableFileError, decode_labels
+from mmvice.utils.image_files import UnusableFileError, decode_image, decode_labels
 from mmvice.utils.reading import read_file
 
 IGNORE = 255
@@ -112,18 +111,10 @@ def read_labels(path: str) -> np.ndarray:
 
 def read_color(path: str) -> np.ndarray:
     """An image as BGR uint8 (H, W, 3); ValueError if it cannot be decoded."""
-    return _read_color(path)
-
-
-def _read_color(path: str) -> np.ndarray:
-    content = read_file(path)
     try:
-        image = mmcv.imfrombytes(content, 'color', backend='pillow')  # OpenCV takes half a PNG for an image
-    except Exception as error:  # decoders raise whatever they like on a damaged file
-        raise ValueError(f'{path} cannot be read: {error}') from error
-    if image.dtype != np.uint8 or image.ndim != 3:
-        raise ValueError(f'{path} must be an 8-bit image with three channels, but is {image.dtype} {image.shape}')
-    return image
+        return decode_image(read_file(path), backend='pillow')  # OpenCV takes half a PNG for an image
+    except UnusableFileError as error:
+        raise ValueError(f'{path} cannot be read: it {error}') from error
 
 
 def write_image(path: str, image: np.ndarray, *parameters: int) -> None:

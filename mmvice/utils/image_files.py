@@ -262,7 +262,7 @@ def decode_labels(content: bytes) -> np.ndarray:
     if kind in ('JPEG', 'MPO'):
         raise ValueError('is a JPEG, which changes ids as it compresses: store label maps as PNG')
     if mode not in ONE_CHANNEL:
-        raise ValueError(f'must have one channel of class ids, but has the channels {mode}: an image of colours?')
+        raise ValueError(f'must have one channel of ids, but has the channels {mode}: an image of colours?')
     if kind == 'JPEG2000':
         labels = _unshifted(labels, content)
     labels = labels.astype(np.uint8) if labels.dtype == bool else labels
@@ -295,7 +295,7 @@ def _unshifted(labels: np.ndarray, content: bytes) -> np.ndarray:
 def _tiff_labels(content: bytes, tiff: TiffHeader) -> np.ndarray:
     """The values of a TIFF that Pillow does not know: of 10 or 14 bits, which OpenCV shifts up to 16."""
     if tiff.bands != 1:
-        raise ValueError(f'must have one channel of class ids, but has {tiff.bands} bands: an image of colours?')
+        raise ValueError(f'must have one channel of ids, but has {tiff.bands} bands: an image of colours?')
     if tiff.sample_format == 3:
         raise ValueError('must have class ids, but has floating-point numbers')
     _check_pixels(tiff)

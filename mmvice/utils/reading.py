@@ -3,7 +3,7 @@
 import errno
 import http.client
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -137,11 +137,12 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
         raise UnusableFileError(explain(error)) from error
 
 
-def read_image(path: str | Path, **decoding) -> np.ndarray:
+def read_image(path: str | Path, backend_args: dict | None = None, **decoding) -> np.ndarray:
     """Read an image file as BGR uint8 (H, W, 3).
 
     Args:
         path: The file.
+        backend_args: As of :func:`read_file`.
         decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
 
     Raises:
@@ -149,18 +150,25 @@ def read_image(path: str | Path, **decoding) -> np.ndarray:
         UnusableFileError: If it cannot be read or decoded.
         OSError, MemoryError: As of :func:`retry`.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no image file at {path}')
     try:
-        return decode_image(read_file(path), name=path, **decoding)
+        return decode_image(read_file(path, backend_args), name=path, **decoding)
     except UnusableFileError as error:
+        if isinstance(error.__cause__, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
+            raise FileNotFoundError(f'no image file at {path}') from error
         raise UnusableFileError(f'{printable(path)} {error}') from error
 
 
 def decoding_of(cfg: Mapping) -> dict:
     """What a config's ``LoadImageFromFile`` says of values that are not of 8 bits, as options of :func:`read_image`."""
     for name in ('test_dataloader', 'train_dataloader'):
-        for step in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
+        for step in _steps((cfg.get(name) or {}).get('dataset') or {}):
             if type_name(step) == 'LoadImageFromFile':
                 return {key: step[key] for key in ('value_range', 'percentiles') if step.get(key) is not None}
     return {}
+
+
+def _steps(dataset: Mapping) -> Iterator[Mapping]:
+    """The steps of a data set's config, or of those within it, where it is a wrapper such as ``ConcatDataset``."""
+    yield from dataset.get('pipeline') or ()
+    for member in dataset.get('datasets') or filter(None, [dataset.get('dataset')]):
+        yield from _steps(member)

@@ -35,7 +35,7 @@ def test_label_maps_hold_classes_or_the_ignored_id(tmp_path):
     with pytest.raises(ValueError, match='holds the id 2, but the models know the classes 0 to 1 and 255'):
         read_labels(tmp_path / 'good.png', 2)
     write(tmp_path / 'colour.png', np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(ValueError, match='must have one channel of class ids, but has the channels RGB'):
+    with pytest.raises(ValueError, match='must have one channel of ids, but has the channels RGB'):
         read_labels(tmp_path / 'colour.png', 3)
     (tmp_path / 'text.png').write_text('text')
     with pytest.raises(ValueError, match=r"text\.png' is no image of a known format"):

@@ -1,4 +1,7 @@
+import errno
 import os
+from collections import Counter
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 
 from mmvice.datasets import path_table
 from mmvice.datasets.path_table import pack_paths, read_lines, read_list_file, scan_images, select_paths
+from mmvice.utils import reading
 
 
 def unpack(packed):
@@ -108,3 +112,31 @@ def test_a_subfolder_that_may_not_be_read_is_left_out_with_a_warning(tmp_path, m
         ]
         with pytest.raises(PermissionError, match='Permission denied: the folder cannot be listed: .*lost'):
             scan_images(tmp_path / 'lost+found', ('.png',))
+
+
+@pytest.mark.parametrize('fails', [1, 3])
+def test_a_listing_that_breaks_off_and_is_tried_again_counts_each_file_once(tmp_path, monkeypatch, fails):
+    """The disk fails after the last entry of a folder, when all have been looked at."""
+    for name in ('a.heic', 'b.txt', 'x.png', 'sub/c.heic', 'sub/d', 'sub/y.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    scandir, left = os.scandir, [fails]
+
+    @contextmanager
+    def breaking(path):
+        with scandir(path) as entries:
+            yield iterate(entries)
+
+    def iterate(entries):
+        yield from entries
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.EIO, 'Input/output error')
+
+    left_out, visited = Counter(), set()
+    with monkeypatch.context() as patch:  # over before pytest lists the folder, to remove it
+        patch.setattr(os, 'scandir', breaking)
+        patch.setattr(reading, 'WAITS', (0, 0, 0))
+        found = scan_images(tmp_path, ('.png',), visited, left_out)
+    assert left[0] == 0 and [os.path.basename(path) for path in found] == [b'y.png', b'x.png']
+    assert left_out == {'.heic': 2, '.txt': 1, '': 1} and len(visited) == 2

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from PIL import Image
 
 from mmvice.apis import embed_image, init_model
+from mmvice.utils.reading import read_image
 from mmvice.visualization import draw_labels, enlarge_small
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'visualization' / 'compare.py'
@@ -28,9 +30,10 @@ CLASSES, PALETTE = ('sky', 'road', 'car'), [[250, 0, 0], [0, 250, 0], [0, 0, 250
 SIZE = (48, 64)
 
 
-def saved(name, model, classes=CLASSES):
+def saved(name, model, classes=CLASSES, **loading):
     """Name, config and checkpoint of a randomly initialised model, as --model takes them."""
-    cfg = Config(dict(default_scope='mmvice', model=model))
+    pipeline = [dict(type='LoadImageFromFile', **loading)]
+    cfg = Config(dict(default_scope='mmvice', model=model, test_dataloader=dict(dataset=dict(pipeline=pipeline))))
     cfg.dump(f'{name}.py')
     torch.manual_seed(0)
     built = init_model(cfg)
@@ -118,6 +121,35 @@ def test_other_views_of_a_model_have_columns_of_their_own(tool):
     tool(*arguments[:4], 'images', '--output-dir', 'plain')
     page = Path('plain/index.html').read_text(encoding='utf-8')
     assert re.findall('<figcaption>([^<]+)', page) == ['image', 'vice: 7 concepts'] * 3
+
+
+def test_each_model_gets_values_of_more_than_8_bits_as_its_own_loader_reads_them(tool):
+    """12 bits: the upper 8 of 16 are dark, a range or percentiles are not."""
+    cv2.imwrite('images/deep.png', cv2.imread('images/c.png').astype(np.uint16) * 16)
+    saved_models = dict(
+        upper=saved('upper', LINEAR),
+        ranged=saved('ranged', LINEAR, value_range=(0, 4095)),
+        cut=saved('cut', LINEAR, percentiles=(5, 95)),
+    )
+    options = dict(upper={}, ranged=dict(value_range=(0, 4095)), cut=dict(percentiles=(5, 95)))
+    images = {name: read_image('images/deep.png', **how) for name, how in options.items()}
+    for order in (['upper', 'ranged', 'cut'], ['ranged', 'upper']):
+        tool(*(part for name in order for part in saved_models[name]), 'images/deep.png', '--output-dir', 'out')
+        (row,) = cells(Path('out/index.html').read_text(encoding='utf-8'), 1 + len(order))
+        assert_like(row[0], enlarge_small(images[order[0]][..., ::-1], 240))
+        for picture, name in zip(row[1:], order):
+            model = init_model(*saved_models[name][2:])
+            with torch.no_grad():
+                classes = model.decode_head(embed_image(model, images[name])).argmax(1)[0].numpy()
+            assert_like(picture, painted(images[name], classes))
+    assert np.abs(images['upper'].astype(int) - images['ranged']).mean() > 50
+
+
+def test_an_image_that_one_of_the_models_cannot_read_is_skipped(tool, capsys):
+    Image.fromarray(np.linspace(0, 1, 48 * 64, dtype=np.float32).reshape(48, 64)).save('images/floats.tiff')
+    tool(*saved('ranged', LINEAR, value_range=(0, 1)), *saved('plain', LINEAR), 'images', '--output-dir', 'out')
+    assert 'skipped 1 of 4 images' in capsys.readouterr().err
+    assert Path('out/index.html').read_text(encoding='utf-8').count('<img') == 3 * 3
 
 
 def test_unreadable_images_are_skipped(tool, capsys):

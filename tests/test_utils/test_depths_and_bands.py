@@ -129,7 +129,7 @@ def test_what_cannot_be_read_is_told_with_the_true_reason(values, planar):
     reason = rf'a TIFF of {values.shape[2]} bands, unsigned integers of {8 * values.itemsize} bits, which neither'
     with pytest.raises(UnusableFileError, match=reason):
         decode_image(tiff(values, planar=planar))
-    with pytest.raises(ValueError, match=f'must have one channel of class ids, but has {values.shape[2]} bands'):
+    with pytest.raises(ValueError, match=f'must have one channel of ids, but has {values.shape[2]} bands'):
         decode_labels(tiff(values, planar=planar))
 
 

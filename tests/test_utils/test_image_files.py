@@ -149,7 +149,7 @@ def test_unusable_label_maps(name):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (encode(scene(), 'PNG'), 'must have one channel of class ids, but has the channels RGB: an image of colours'),
+        (encode(scene(), 'PNG'), 'must have one channel of ids, but has the channels RGB: an image of colours'),
         (encode(Image.merge('LA', [Image.fromarray(LABELS)] * 2), 'PNG'), 'has the channels LA'),
         (encode(LABELS, 'JPEG'), 'is a JPEG, which changes ids as it compresses: store label maps as PNG'),
         (encode(Image.fromarray(LABELS.astype(np.float32)), 'TIFF'), 'has the channels F'),
@@ -165,6 +165,8 @@ def test_images_that_are_no_label_maps(content, message):
 def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match='no image file at .*gone.png'):
         read_image(tmp_path / 'gone.png')
+    with pytest.raises(FileNotFoundError, match='no image file at '):
+        read_image(tmp_path)
     (tmp_path / 'secret.png').write_bytes(encode(scene(), 'PNG'))
 
     def refuse(path, *args, **kwargs):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from awkward_files import encode, scene
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmvice.apis.images import ImageReader
@@ -18,9 +19,10 @@ from mmvice.datasets import LabeledImageDataset, SeededIndex, UnlabeledImageData
 from mmvice.datasets.transforms import LoadImageFromFile, Resize
 from mmvice.utils import image_files, reading
 from mmvice.utils.image_files import UnusableFileError, decode_image
-from mmvice.utils.reading import Fault, fault_of, read_file
+from mmvice.utils.reading import Fault, decoding_of, fault_of, read_file
 
 LOAD = [dict(type='LoadImageFromFile')]
+DEEP = dict(type='LoadImageFromFile', value_range=(0, 9))
 PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.EHOSTUNREACH)
 LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -139,6 +141,10 @@ def test_no_memory_to_decode_is_no_bad_image(tmp_path, monkeypatch):
         (lambda: LoadImageFromFile(percentiles=(1, 101)), r'percentiles must lie in \[0, 100\]'),
         (lambda: LoadImageFromFile(value_range=(0, 1), percentiles=(1, 99)), 'not both'),
         (lambda: Resize(scale=(128, 0)), 'scale must be of at least 1 px'),
+        (lambda: Resize(scale=8, interpolation='bilnear'), "interpolation must be one of .*'area'.* got 'bilnear'"),
+        (lambda: Resize(scale=8, interpolation=2), "interpolation must be one of .*backend='cv2', got 2"),
+        (lambda: Resize(scale=8, interpolation='area', backend='pillow'), "'hamming'.*backend='pillow', got 'area'"),
+        (lambda: Resize(scale=8, backend='opencv'), r"backend must be one of .* got 'opencv'"),
         (lambda: read_file('x.png', dict(backend='nowhere')), "backend_args={'backend': 'nowhere'} give no storage"),
     ],
 )
@@ -146,6 +152,45 @@ def test_wrong_settings_are_named_and_condemn_no_image(make, message):
     with pytest.raises(ValueError, match=message) as error:
         make()
     assert not isinstance(error.value, UnusableFileError)
+
+
+@pytest.mark.parametrize(
+    'step',
+    [
+        dict(type='Resize', scale=(64, 48)),
+        dict(type='RandomResize', scale=(64, 48), ratio_range=(0.5, 2.0)),
+        dict(type='RandomChoiceResize', scales=[(64, 48)]),
+        dict(type='ResizeShortestEdge', scale=48, max_size=100),
+    ],
+)
+def test_a_wrong_interpolation_of_any_resizing_step_is_named_as_a_data_set_is_built(tmp_path, step):
+    """Those of other projects build a Resize; MMSegmentation's ResizeShortestEdge has no such setting."""
+    steps = [*LOAD, dict(step, interpolation='bilnear')]
+    with DefaultScope.overwrite_default_scope('mmvice'):
+        with pytest.raises((ValueError, TypeError), match=r"interpolation must be one of|argument 'interpolation'"):
+            UnlabeledImageDataset(str(tmp_path), pipeline=steps)
+        UnlabeledImageDataset(str(tmp_path), pipeline=[*LOAD, step], lazy_init=True)
+
+
+def test_a_loader_shows_all_of_its_settings():
+    shown = repr(LoadImageFromFile(value_range=(0, 4095)))
+    assert shown.startswith("LoadImageFromFile(ignore_empty=False, to_float32=False, color_type='color'")
+    assert shown.endswith('backend_args=None, value_range=(0, 4095), percentiles=None)')
+    assert repr(LoadImageFromFile(percentiles=(1, 99))).endswith('value_range=None, percentiles=(1, 99))')
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'expected'),
+    [
+        (dict(train_dataloader=dict(dataset=dict(pipeline=[DEEP]))), dict(value_range=(0, 9))),
+        (dict(test_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(pipeline=[DEEP])))), DEEP),
+        (dict(test_dataloader=dict(dataset=dict(datasets=[dict(pipeline=[]), dict(pipeline=[DEEP])]))), DEEP),
+        (dict(test_dataloader=None, train_dataloader=dict(dataset=dict(pipeline=LOAD))), {}),
+        ({}, {}),
+    ],
+)
+def test_what_the_loader_of_a_config_says_of_deep_values(cfg, expected):
+    assert decoding_of(cfg) == {key: value for key, value in expected.items() if key != 'type'}
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from mmvice.apis.inference import network_size
 from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
 from mmvice.utils.files import write_file
 from mmvice.utils.output_names import output_names
+from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -125,6 +126,8 @@ class Compared(NamedTuple):
 
     name: str
     model: BaseModel
+    decoding: dict
+    """What its config's loader says of values of more than 8 bits."""
     size: int
     classes: Labels | None
     pca: EmbeddingPCA | None
@@ -160,10 +163,11 @@ def load(args: argparse.Namespace, images: Sequence[str], reader: ImageReader) -
     for name, config, checkpoint in args.models:
         model = init_model(Path(config).expanduser(), checkpoint, device)
         size, classes = args.size or network_size(model), probe_classes(model)
-        concepts = concepts_of(model)
+        concepts, decoding = concepts_of(model), decoding_of(model.cfg)
         pca, cuts = None, []
         if args.pca or args.clusters or concepts is not None:
-            maps = (embed_image(model, image, size) for _, image, _ in reader.read(images, f'embeddings of {name}'))
+            fitted = reader.read(images, f'embeddings of {name}', **decoding)
+            maps = (embed_image(model, image, size) for _, image, _ in fitted)
             sample = sample_embeddings(maps, max(FIT_PIXELS // len(images), 1), args.seed)
             reader.require_some(images)
             pca = EmbeddingPCA.fit(sample) if args.pca else None
@@ -173,7 +177,7 @@ def load(args: argparse.Namespace, images: Sequence[str], reader: ImageReader) -
             if args.clusters:
                 clusters = clusters_of(model, sample, seed=args.seed)
                 cuts.append((clusters, cluster_labels(clusters, 'clusters', sample)))
-        compared.append(Compared(name, model, size, classes, pca, cuts))
+        compared.append(Compared(name, model, decoding, size, classes, pca, cuts))
     return compared
 
 
@@ -202,22 +206,30 @@ def rows(
     labels: dict[str, Path],
     classes: Labels | None,
 ) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Path and pictures of every image; one whose label map does not fit is left out."""
+    """Path and pictures of every image; one whose label map does not fit is left out.
+
+    Each model gets the image as its own config's loader reads it; the image alone is shown as the first model's does.
+    """
     probe = next((one.model for one in compared if one.classes), None)
     dataset = (probe.cfg.get('test_dataloader') or {}).get('dataset') or {} if probe is not None else {}
     ignored = dataset.get('ignore_index', 255)
-    for path, image, size in reader.read(images, 'pictures'):
+    shown = compared[0].decoding
+    for path, image, size in reader.read(images, 'pictures', **shown):
         pictures = [enlarge_small(image[..., ::-1], SMALL)]
-        if args.labels:
-            try:
-                truth = read_labels(labels[path], len(classes.names), size, ignored)
-            except ValueError as error:
-                reader.skipped[path] = str(error)
-                continue
+        try:
+            seen = [
+                image if one.decoding == shown else fit_within(read_image(path, **one.decoding), reader.long_side)
+                for one in compared
+            ]
+            truth = read_labels(labels[path], len(classes.names), size, ignored) if args.labels else None
+        except ValueError as error:
+            reader.skipped[path] = str(error)
+            continue
+        if truth is not None:
             truth = cv2.resize(truth, image.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int64)
             pictures.append(paint(image, truth, classes.colors))
-        for one in compared:
-            pictures += one.draw(image)
+        for one, its_image in zip(compared, seen):
+            pictures += one.draw(its_image)
         yield path, pictures
 
 

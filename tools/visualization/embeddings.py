@@ -223,14 +223,15 @@ def run(args: argparse.Namespace) -> Path:
     output = Path(args.output_dir or Path('work_dirs', Path(args.config).stem, 'embeddings'))
 
     size = args.size or network_size(model)
-    reader = ImageReader(max(size, LARGE), **decoding_of(model.cfg))
-    maps = (embed_image(model, image, size) for _, image, _ in reader.read(fit_images, 'components and clusters'))
+    reader, decoding = ImageReader(max(size, LARGE)), decoding_of(model.cfg)
+    fitted = reader.read(fit_images, 'components and clusters', **decoding)
+    maps = (embed_image(model, image, size) for _, image, _ in fitted)
     sample = sample_embeddings(maps, max(FIT_PIXELS // len(fit_images), 1), args.seed)
     reader.require_some(fit_images)
     pca = EmbeddingPCA.fit(sample)
     clusters, of_clusters = choose_clusters(model, args, sample)
     kinds = [of_clusters, *filter(None, [probe_classes(model)])]
-    pictures = look(model, reader.read(images, 'pictures'), pca, clusters, kinds, size)
+    pictures = look(model, reader.read(images, 'pictures', **decoding), pca, clusters, kinds, size)
     items, blocks = write_panels(output, pictures, output_names(images, folders_of(args.images)), kinds, args.save_raw)
     reader.require_some(images)
     write_png(output / 'index.png', contact_sheet(blocks))

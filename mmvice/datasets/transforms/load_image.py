@@ -86,3 +86,6 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         results['img'] = image.astype('float32') if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
+
+    def __repr__(self) -> str:
+        return f'{super().__repr__()[:-1]}, value_range={self.value_range}, percentiles={self.percentiles})'

@@ -1,8 +1,6 @@
 """Step 1, from files: regions that were computed before, by this project's tool or any other segmenter."""
 
-import os
 import shlex
-from pathlib import Path
 
 from mmcv.transforms import BaseTransform
 
@@ -10,15 +8,16 @@ from mmvice.datasets.superpixel_files import check_filename, decode_superpixels,
 from mmvice.datasets.transforms.checks import get_input
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.files import as_path
-from mmvice.utils.image_files import printable
+from mmvice.utils.image_files import UnusableFileError, printable
+from mmvice.utils.reading import read_file
 
 
 @TRANSFORMS.register_module()
 class LoadSuperpixels(BaseTransform):
     """Read the regions of the image from a file, in the place of :class:`SuperpixelSLIC`.
 
-    The files are those of ``tools/dataset_converters/superpixels.py``, or of any other segmenter: PNG, one channel of 8
-    or 16 bits, the region of every pixel of the image *as it is at this place of the pipeline*, resized and cropped.
+    The files are those of ``tools/dataset_converters/superpixels.py``, or of any other segmenter: PNG, one channel of
+    1 to 16 bits, the region of every pixel of the image *as it is at this place of the pipeline*, resized and cropped.
     Ids may be any; they become 0..K-1 in their order. A PNG with a palette counts by its indices.
 
     Where a segmenter's masks do not cover the image, give the id of the pixels between them as ``no_region``: they are
@@ -42,8 +41,11 @@ class LoadSuperpixels(BaseTransform):
             none of those.
 
     Raises:
-        FileNotFoundError, ValueError: for an image without a file, one that is not in ``img_root``, and a file of
-            another format or size.
+        UnusableFileError: for a damaged file. In training the data sets pass over its image.
+        FileNotFoundError: for an image without a file that can be read.
+        ValueError: for an image that is not in ``img_root``, and a file of another format, of several
+            channels or of another size.
+        OSError, MemoryError: if disk or network fail for long, or this process lacks open files or memory.
     """
 
     def __init__(self, folder: str, img_root: str, filename: str = '{path}.png', no_region: int | None = None) -> None:
@@ -59,18 +61,20 @@ class LoadSuperpixels(BaseTransform):
         height, width = get_input(results, 'img', 'LoadImageFromFile', self).shape[:2]
         img_path = get_input(results, 'img_path', 'LoadImageFromFile', self)
         path = superpixel_path(img_path, self.img_root, self.folder, self.filename)
-        if not os.path.isfile(path):
+        try:
+            content = read_file(path)
+        except UnusableFileError as error:  # of one that cannot be opened; as a rule of all, by a wrong folder
             raise FileNotFoundError(
-                f'{type(self).__name__}: no file {printable(path)} with the superpixels of {printable(img_path)}; '
-                f'for regions of your own, check folder={self.folder!r}, img_root={self.img_root!r} and '
+                f'{type(self).__name__}: no file {printable(path)} with the superpixels of {printable(img_path)}, as '
+                f'it {error}; for regions of your own, check folder={self.folder!r}, img_root={self.img_root!r} and '
                 f'filename={self.filename!r}; SLIC or grid superpixels are written by '
                 f'python tools/dataset_converters/superpixels.py CONFIG {shlex.quote(str(self.folder))}, '
                 'with CONFIG the one that computes them'
-            )
+            ) from error
         try:
-            superpixels = decode_superpixels(Path(path).read_bytes(), self.no_region)
+            superpixels = decode_superpixels(content, self.no_region)
         except ValueError as error:
-            raise ValueError(f'{type(self).__name__}: {printable(path)} is {error}') from error
+            raise type(error)(f'{type(self).__name__}: {printable(path)} {error}') from error
         if superpixels.shape != (height, width):
             raise ValueError(
                 f'{type(self).__name__}: {printable(path)} has {superpixels.shape[1]}x{superpixels.shape[0]} px, but '

@@ -1,9 +1,16 @@
 from mmcv import rescale_size
+from mmcv.image import geometric
 from mmcv.transforms import Resize as MMCVResize
 
 from mmvice.datasets.transforms.checks import get_input
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.image_files import UnusableFileError, printable
+
+_INTERPOLATIONS = {
+    'cv2': geometric.cv2_interp_codes,
+    'pillow': geometric.pillow_interp_codes,
+    None: geometric.cv2_interp_codes,  # MMCV's own choice
+}
 
 
 @TRANSFORMS.register_module()
@@ -16,6 +23,7 @@ class Resize(MMCVResize):
     Required Keys, Modified Keys, Args: as of :class:`mmcv.transforms.Resize`.
 
     Raises:
+        ValueError: If ``scale``, ``backend`` or ``interpolation`` is none that there is.
         UnusableFileError: If a side would be of 0 pixels. It is a ValueError, and names the file.
     """
 
@@ -24,6 +32,16 @@ class Resize(MMCVResize):
         # MMCV has (0, 0) for a scale that another transform sets for each image
         if self.scale not in (None, (0, 0)) and min(self.scale) < 1:
             raise ValueError(f'{type(self).__name__}: scale must be of at least 1 px, got {self.scale}')
+        if self.backend not in _INTERPOLATIONS:
+            raise ValueError(
+                f'{type(self).__name__}: backend must be one of {[*_INTERPOLATIONS]}, got {self.backend!r}'
+            )
+        known = [*_INTERPOLATIONS[self.backend]]
+        if self.interpolation not in known:
+            raise ValueError(
+                f'{type(self).__name__}: interpolation must be one of {known} with backend={self.backend!r}, '
+                f'got {self.interpolation!r}'
+            )
 
     def transform(self, results: dict) -> dict:
         get_input(results, 'img', 'LoadImageFromFile', self)

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from inspect import signature
 
 import cv2
-import mmcv
 import numpy as np
 import torch
-from mmengine.fileio import get
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
+from torch.utils.data import Dataset
 
 from mmvice.datasets.image_names import image_output_names
 from mmvice.registry import HOOKS
+from mmvice.utils.reading import decoding_of, read_image
 
 _LABELLED_SIDE = 200
 
@@ -25,7 +25,8 @@ class ProbeVisualizationHook(SegVisualizationHook):
     """MMSegmentation's hook, for images that need not be files.
 
     It draws image, truth and prediction side by side. Where ``img_path`` is no file, as for rendered scenes, the image
-    is the one of the data batch. It is brought to the size of the prediction. Small pictures go without class names.
+    is the one of the data batch; a file is read with the values of black and white of the config's loader. The image is
+    brought to the size of the prediction. Small pictures go without class names.
     The pictures of a test have the names of the images and lie as these do; those of a validation also have the step.
 
     Args:
@@ -49,16 +50,20 @@ class ProbeVisualizationHook(SegVisualizationHook):
             warnings.filterwarnings('ignore', message='The draw is False')
             super().__init__(draw, interval, show, wait_time, backend_args)
         self._names: dict[str, str] = {}
+        self._decoding: dict = {}
 
     def before_val(self, runner: Runner) -> None:
         """Name the pictures."""
         if self.draw:
-            self._names = image_output_names(runner.val_dataloader.dataset)
+            self._prepare(runner, runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
         """Name the pictures."""
         if self.draw:
-            self._names = image_output_names(runner.test_dataloader.dataset)
+            self._prepare(runner, runner.test_dataloader.dataset)
+
+    def _prepare(self, runner: Runner, dataset: Dataset) -> None:
+        self._names, self._decoding = image_output_names(dataset), decoding_of(runner.cfg)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
@@ -100,7 +105,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
     def _image(self, data_batch: dict, index: int, path: str) -> np.ndarray:
         """The image, RGB uint8 (H, W, 3)."""
         if self.backend_args is not None or osp.isfile(path):
-            return mmcv.imfrombytes(get(path, backend_args=self.backend_args), channel_order='rgb')
+            return np.ascontiguousarray(read_image(path, self.backend_args, **self._decoding)[..., ::-1])
         inputs, samples = data_batch['inputs'], data_batch['data_samples']
         if isinstance(inputs[0], (list, tuple)):  # test-time augmentation: one batch for each
             chosen = next((i for i, batch in enumerate(samples) if not batch[index].get('flip', False)), 0)

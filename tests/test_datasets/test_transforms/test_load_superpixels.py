@@ -1,12 +1,17 @@
 """Regions from files: which file, which format, and what is said where it does not fit."""
 
+import builtins
+import errno
+
 import cv2
 import numpy as np
 import pytest
+from awkward_files import encode, png_of_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from mmvice.datasets import SeededIndex, UnlabeledImageDataset
 from mmvice.datasets.superpixel_files import decode_superpixels, encode_superpixels, superpixel_path
 from mmvice.datasets.transforms import (
     ContextualViewCrop,
@@ -15,6 +20,8 @@ from mmvice.datasets.transforms import (
     RandomViewFlip,
     SuperpixelMask,
 )
+from mmvice.utils import reading
+from mmvice.utils.image_files import UnusableFileError
 
 
 def load(folder, shape=(6, 8), img_path='images/train/a.jpg', **kwargs):
@@ -83,12 +90,20 @@ def test_what_does_not_fit_is_named(tmp_path):
     with pytest.raises(ValueError, match='has 6x8 px, but at this place of the pipeline the image has 8x6'):
         load(tmp_path)
     store(path, np.zeros((6, 8, 3), np.uint8))
-    with pytest.raises(ValueError, match=r'a\.jpg\.png. is a PNG with the channels RGB, but it must have one'):
+    with pytest.raises(ValueError, match=r"a\.jpg\.png' must have one channel of ids, but has the channels RGB"):
         load(tmp_path)
+    for kind, reason in (('TIFF', 'is no PNG'), ('GIF', 'is no PNG'), ('JPEG', 'is a JPEG, which changes ids')):
+        path.write_bytes(encode(np.zeros((6, 8), np.uint8), kind))
+        with pytest.raises(ValueError, match=reason) as error:
+            load(tmp_path)
+        assert not isinstance(error.value, UnusableFileError), 'a mistake of a whole set, not a damaged file'
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (60, 80), dtype=np.uint8))
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ValueError, match='not a whole PNG file'):
+    with pytest.raises(UnusableFileError, match=r"a\.jpg\.png' cannot be decoded: "):
         load(tmp_path, (60, 80))
+    path.write_bytes(b'')
+    with pytest.raises(UnusableFileError, match=r"a\.jpg\.png' is empty"):
+        load(tmp_path)
     for filename in ('regions.png', '/tmp/{path}', '../{path}', '{stem}{x}', '{path.png'):
         with pytest.raises(ValueError, match='filename must be like'):
             LoadSuperpixels('sp', 'images', filename)
@@ -159,3 +174,91 @@ def test_pixels_without_region_are_neither_masked_nor_learned_from(tmp_path):
 def test_other_ids_of_no_region_are_refused(no_region):
     with pytest.raises(ValueError, match='no_region must be an id from 0 to 65535, or None'):
         LoadSuperpixels('sp', 'images', no_region=no_region)
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4])
+@pytest.mark.parametrize('no_region', [0, 1])
+def test_ids_of_few_bits_are_those_stored(tmp_path, bits, no_region):
+    ids = np.arange(48).reshape(6, 8) % (1 << bits)
+    content = png_of_bits(ids, bits)
+    np.testing.assert_array_equal(decode_superpixels(content), ids)
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train' / 'a.jpg.png').write_bytes(content)
+    # the largest id is the one that scaling to 8 bits would change
+    largest = (1 << bits) - 1 if no_region else 0
+    expected = np.where(ids == largest, -1, ids - (largest == 0))
+    np.testing.assert_array_equal(load(tmp_path, no_region=largest), expected)
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """A data set of two images with superpixels, and errors that opening those of the first raises, one by one."""
+    errors, real = [], builtins.open
+    monkeypatch.setattr(reading, 'WAITS', (0, 0, 0))
+
+    def opening(path, *args, **kwargs):
+        if 'superpixels/0.png.png' in str(path) and errors:
+            raise errors.pop(0)
+        return real(path, *args, **kwargs)
+
+    for number in range(2):
+        store(tmp_path / 'images' / f'{number}.png', np.full((48, 64, 3), number, np.uint8))
+        store(tmp_path / 'superpixels' / f'{number}.png.png', np.eye(48, 64, dtype=np.uint8))
+    monkeypatch.setattr(builtins, 'open', opening)
+    step = dict(type='LoadSuperpixels', folder=str(tmp_path / 'superpixels'), img_root=str(tmp_path / 'images'))
+    pipeline = [dict(type='LoadImageFromFile'), step]
+    return UnlabeledImageDataset(str(tmp_path / 'images'), pipeline=pipeline), errors
+
+
+def first_of(dataset):
+    return dataset[SeededIndex(0, (0, 0))]
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.ESTALE, errno.ETIMEDOUT])
+def test_a_passing_failure_is_tried_again(stored, number):
+    dataset, errors = stored
+    errors.extend([OSError(number, 'text')] * 3)
+    assert first_of(dataset)['superpixels'].max() == 1 and not errors
+    errors.extend([OSError(number, 'text')] * 4)
+    with pytest.raises(OSError, match=r"0\.png\.png' cannot be read: text, in 4 tries: a failure of the disk"):
+        first_of(dataset)
+    assert first_of(dataset)['img'].max() == 0 and not dataset.skipped
+
+
+LACKS = [OSError(errno.EMFILE, 'text'), OSError(errno.ENOMEM, 'text'), MemoryError()]
+
+
+@pytest.mark.parametrize('error', LACKS)
+def test_what_the_process_lacks_ends_the_run_and_is_no_bad_file(stored, error):
+    dataset, errors = stored
+    errors.append(error)
+    with pytest.raises(type(error), match='the file is not at fault' if isinstance(error, OSError) else None):
+        first_of(dataset)
+    assert first_of(dataset)['img'].max() == 0 and not dataset.skipped
+
+
+@pytest.mark.parametrize('error', LACKS)
+def test_what_a_decoder_lacks_is_no_bad_file(stored, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    dataset, _ = stored
+    load_superpixels = dataset.pipeline.transforms[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(PngImagePlugin.PngImageFile, 'load', fail)
+        with pytest.raises(type(error)) as raised:
+            load_superpixels(dict(img=np.zeros((48, 64, 3), np.uint8), img_path=dataset.get_data_info(0)['img_path']))
+    assert raised.value is error
+    assert first_of(dataset)['img'].max() == 0 and not dataset.skipped
+
+
+def test_a_damaged_file_puts_its_image_out_and_a_missing_one_ends_the_run(stored, tmp_path):
+    dataset, errors = stored
+    errors.append(PermissionError(errno.EACCES, 'Permission denied'))
+    with pytest.raises(FileNotFoundError, match=r"no file .*0\.png\.png' .* as it cannot be read: Permission denied"):
+        first_of(dataset)
+    assert not dataset.skipped
+    path = tmp_path / 'superpixels' / '0.png.png'
+    path.write_bytes(path.read_bytes()[:-30])
+    assert first_of(dataset)['img'].max() == 1
+    assert list(dataset.skipped) == [0] and "0.png.png' cannot be decoded" in dataset.skipped[0]

@@ -98,6 +98,6 @@ def test_shown_predictions_lie_as_the_images_lie(root):
     Visualizer.get_instance(f'visualizer-{root.name}')
     hook = ProbeVisualizationHook(draw=True)
     hook._visualizer = SimpleNamespace(add_datasample=lambda name, *_, step, **__: drawn.append((name, step)))
-    hook.before_test(SimpleNamespace(test_dataloader=SimpleNamespace(dataset=dataset)))
+    hook.before_test(SimpleNamespace(cfg={}, test_dataloader=SimpleNamespace(dataset=dataset)))
     hook.after_test_iter(None, 0, {}, [predicted(dataset, index) for index in range(3)])
     assert drawn == [(name, None) for name in NAMES]

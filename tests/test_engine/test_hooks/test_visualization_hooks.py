@@ -175,11 +175,12 @@ def visualizer(tmp_path, monkeypatch) -> list[dict]:
     return calls
 
 
-def runner_of(*paths: str, step: int = 0) -> SimpleNamespace:
+def runner_of(*paths: str, step: int = 0, **loading) -> SimpleNamespace:
     """What the hooks need of a Runner that tests and validates images of these paths."""
     images = [dict(img_path=path) for path in paths]
     loader = SimpleNamespace(dataset=type('Images', (list,), dict(get_data_info=list.__getitem__))(images))
-    return SimpleNamespace(iter=step, test_dataloader=loader, val_dataloader=loader)
+    cfg = dict(test_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImageFromFile', **loading)])))
+    return SimpleNamespace(iter=step, test_dataloader=loader, val_dataloader=loader, cfg=cfg)
 
 
 def prediction(path: str, size: tuple[int, int]) -> SegDataSample:
@@ -223,6 +224,23 @@ def test_files_are_read_and_validation_keeps_to_the_interval(visualizer, tmp_pat
         hook.after_val_iter(runner, batch_idx, {}, outputs)
     assert [call['step'] for call in visualizer] == [10, 12]
     np.testing.assert_array_equal(visualizer[0]['image'], bgr[..., ::-1])
+
+
+@pytest.mark.parametrize('loading', [dict(value_range=(0, 4095)), dict(percentiles=(0, 100)), {}])
+@pytest.mark.parametrize('backend_args', [None, dict(backend='local')])
+def test_files_of_more_than_8_bits_are_shown_as_the_loader_reads_them(visualizer, tmp_path, loading, backend_args):
+    path = str(tmp_path / 'a.png')
+    values = np.linspace(0, 4095, 144).astype(np.uint16).reshape(6, 8, 3)
+    cv2.imwrite(path, values)
+    hook = ProbeVisualizationHook(draw=True, interval=1, backend_args=backend_args)
+    for before, after in ((hook.before_test, hook.after_test_iter), (hook.before_val, hook.after_val_iter)):
+        runner = runner_of(path, **loading)
+        before(runner)
+        after(runner, 0, {}, [prediction(path, (6, 8))])
+    expected = np.rint(values * (255 / 4095)) if loading else values >> 8
+    for call in visualizer:
+        np.testing.assert_array_equal(call['image'], expected[..., ::-1])
+    assert len(visualizer) == 2
 
 
 def test_pictures_of_images_with_names_of_any_bytes_can_be_written(visualizer, tmp_path):
