@@ -79,9 +79,10 @@ def _differing_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[M
             for name, value in own.items()
             if name not in (*_PROGRESS, *_OF_SCORES) and not _same(before.get(name), value)
         ]
-        # what follows from the arguments need not be said beside them
+        # what follows from arguments need not be said beside them, unless it is all that is kept of one
         arguments = {name for kind in type(schedule).__mro__ for name in inspect.signature(kind.__init__).parameters}
-        told = [name for name in differing if name in arguments] or differing
+        all_kept = arguments - {'self', 'optimizer', 'args', 'kwargs'} <= own.keys()
+        told = [name for name in differing if name in arguments or not all_kept] or differing
         texts += [_difference(f'{type(schedule).__name__}.{name}', before.get(name), own[name]) for name in told]
     return texts
 

@@ -66,6 +66,11 @@ RATE, RUN = 'optim_wrapper.optimizer.lr', 'train_cfg.max_iters'
 
 CASES = {  # settings of the run that stops after four steps, changes for the one that goes on, what is said of them
     'more steps, warm-up and cosine': (WARM, {RUN: LONG}, 'WarmupCosineLR.end 4 there and 12 here'),
+    'more steps and another warm-up': (
+        WARM,
+        {RUN: LONG, 'param_scheduler': [dict(WARM['param_scheduler'][0], warmup_ratio=0.5)]},
+        'WarmupCosineLR.warmup_steps 1 there and 6 here',
+    ),
     'more steps, poly': (POLY, {RUN: LONG}, 'PolyLR.end 4 there and 12 here'),
     'two schedules, one after the other': (
         dict(param_scheduler=cosine(4)),
