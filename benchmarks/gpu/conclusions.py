@@ -28,24 +28,31 @@ def conclude(records: dict) -> list[str]:
                 f'{min(enough)} workers are enough' if enough else f'no number tried is enough, the most is {most:.0f}'
             )
             said.append(f'Superpixels {name}: {answer} ({", ".join(f"{n}: {rate:.0f}" for n, rate in rates.items())}).')
-    said.append(_to_move(parts, needed))
-    return said
+    rate = _rates(records, 'workers, superpixels from files').get(CORES)
+    return [*said, _to_move(parts, CORES / rate, needed)] if rate else said
 
 
-def _to_move(parts: dict[str, float], needed: float) -> str:
-    """Which of the steps would have to move, with superpixels from files, for a few cores to be enough."""
-    budget = CORES / needed
-    left = sum(seconds for name, seconds in parts.items() if name != 'SuperpixelSLIC')
+def _to_move(parts: dict[str, float], seconds: float, needed: float) -> str:
+    """Which of the steps would have to move for a few cores to be enough.
+
+    Args:
+        parts: Seconds of each step of the pipeline.
+        seconds: What an image takes of a core as a few workers make them, with superpixels from files.
+        needed: Images a second that the card takes.
+    """
+    budget, left = CORES / needed, seconds
     moved = []
     for name in sorted(ON_HOST, key=lambda name: -parts.get(ON_HOST[name], 0)):
         if left <= budget:
             break
         left -= parts.get(ON_HOST[name], 0)
         moved.append(name)
-    what = f'{CORES} cores have {1000 * budget:.1f} ms for an image; without superpixels'
-    took = f'{what} and {" and ".join(moved)}' if moved else what
-    verdict = 'which is enough' if left <= budget else 'which is not enough'
-    return f'{took} an image takes {1000 * left:.1f} ms of one core, {verdict}; noise is drawn on the card already.'
+    without = f', without {" and ".join(moved)}' if moved else ''
+    return (
+        f'{CORES} cores have {1000 * budget:.1f} ms of one core for an image. With superpixels from files{without} it '
+        f'takes {1000 * left:.1f} ms, which is {"enough" if left <= budget else "not enough"}. Noise is drawn on the '
+        'card already.'
+    )
 
 
 def _detail(records: dict, name: str, key: str) -> object:

@@ -78,19 +78,27 @@ def test_finished_measurements_are_kept_and_dry_ones_apart(tmp_path):
         Results(tmp_path / 'b.json', tmp_path / 'a.json', dry=True)
 
 
-@pytest.mark.parametrize('files, moved', [(0.002, 'without superpixels an image'), (0.008, 'superpixels and colours')])
-def test_cores_follow_from_the_step_and_the_loader(files, moved):
+@pytest.mark.parametrize(
+    ('rate', 'verdict'),
+    [
+        (600.0, 'from files it takes 6.7 ms, which is enough'),
+        (400.0, 'from files, without colours it takes 7.0 ms, which is enough'),
+        (200.0, 'from files, without colours and blur it takes 16.0 ms, which is not enough'),
+    ],
+)
+def test_cores_follow_from_the_step_and_the_loader(rate, verdict):
     step = dict(line='c', details=dict(images=16, median_seconds=dict(ours=0.032)))  # 500 images/s, 8 ms for 4 cores
-    seconds = dict(LoadImageFromFile=files, SuperpixelSLIC=0.1, ViewColorDistortion=0.003, ViewGaussianBlur=0.001)
+    seconds = dict(LoadImageFromFile=0.002, SuperpixelSLIC=0.1, ViewColorDistortion=0.003, ViewGaussianBlur=0.001)
     rates = [dict(details=dict(workers=n, images_per_second=100.0 * n)) for n in (1, 4, 8)]
     records = {
         'step: R18 + light FPN': dict(rows=[step]),
         'steps of the pipeline': dict(rows=[dict(line='5', details=dict(seconds=seconds))]),
         'workers, superpixels computed': dict(rows=rates),
+        'workers, superpixels from files': dict(rows=[dict(details=dict(workers=4, images_per_second=rate))]),
     }
     said = conclude(records)
     assert '500 images a second' in said[0] and '8 workers are enough' in said[1]
-    assert moved in said[2] and conclude({}) == []
+    assert verdict in said[3] and conclude({}) == []
 
 
 def test_unknown_parts_are_refused(capsys):
