@@ -29,9 +29,8 @@ class LinearProbeHead(BaseDecodeHead):
     There is no nonlinearity, so both forms are one linear map of an embedding. With L filters, batch norm's statistics
     of the filter outputs follow exactly from the mean and covariance of the embeddings, so that neither training nor
     inference ever makes the L-channel map. In distributed training the statistics are those of all processes. They come
-    from sums in fp64, or in fp32 for more than 256 channels, where fp64
-    takes long on most devices, and on devices without fp64: embeddings of so
-    many should not lie within 1e-2 of one vector.
+    from sums in fp64. For more than 256 channels, where fp64 takes long, and on devices without fp64, they come from
+    sums in fp32; the embeddings should then not lie within 1e-2 of one vector.
 
     Embeddings lie close together, in few directions, so that gradient descent gets to the best linear map very slowly:
     on CamVid a probe of 500 steps lacked up to 9 points of mIoU, and fewer the more filters it had. With ``whiten`` the
