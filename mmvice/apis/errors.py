@@ -2,26 +2,23 @@
 
 import ast
 import dis
-import inspect
 import re
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import mmengine.config
-import mmengine.registry
 
 from mmvice.utils.console import use_console_without_run
 
-from .step_errors import OF_SETTINGS, SHOW_WHERE, explain_step, first_line, settings
+from .building_errors import explain_building
+from .step_errors import explain_step
 
 TRACEBACK = '--traceback'
 
 _OWN = (Path(__file__).parents[1], Path(__file__).parents[2] / 'tools')
 _CONFIG = Path(mmengine.config.__file__).parent
-_BUILDING = Path(mmengine.registry.__file__).parent
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -48,12 +45,13 @@ def explain(error: BaseException) -> str | None:
 
     Meant for the user is what mmvice or a tool raises on purpose, by a ``raise`` of its own, in a worker of a data
     loader too; what MMEngine raises as it reads a config; a type, an argument or a value there that an object cannot
-    be built with; what keeps the first step from being computed (:mod:`.step_errors`); and that a worker of a data
-    loader is lost. The first such error counts, from the last one raised back through those that led to it.
+    be built with (:mod:`.building_errors`); what keeps the first step from being computed (:mod:`.step_errors`); and
+    that a worker of a data loader is lost. The first such error counts, from the last one raised back through those
+    that led to it.
     """
     cause: BaseException | None = error
     while cause is not None:
-        message = _own_message(cause) or _building_message(cause) or _worker_message(str(cause)) or _lost(str(cause))
+        message = _own_message(cause) or explain_building(cause) or _worker_message(str(cause)) or _lost(str(cause))
         message = message or explain_step(cause)
         if message is not None:
             return message
@@ -67,27 +65,6 @@ def _own_message(error: BaseException) -> str | None:
     if last is None or not _lies_in(last.tb_frame.f_code.co_filename, (*_OWN, _CONFIG)):
         return None
     return _text(error) if _raises(last) else None
-
-
-def _building_message(error: BaseException) -> str | None:
-    """Of an object that MMEngine could not build from a config, for its type or an argument."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    building = [frame for frame in frames if _BUILDING in Path(frame.f_code.co_filename).parents]
-    if not building:
-        return None
-    if isinstance(error, KeyError) and frames[-1] is building[-1]:
-        return _text(error).split('. Please check')[0].splitlines()[0]
-    arguments = re.search(r'keyword argument|missing \d+ required|positional argument', str(error))
-    if isinstance(error, TypeError) and arguments and (frames[-1] is building[-1] or _is_constructor(frames[-1])):
-        built, given = (building[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
-        if callable(built):
-            takes = ', '.join(inspect.signature(built).parameters)
-            return f'{_text(error)}: the config gives {built.__name__} {", ".join(given)}; it takes {takes}'
-    if isinstance(error, (*OF_SETTINGS, KeyError)):
-        built, given = (building[-1].f_locals.get(name) for name in ('obj_cls', 'args'))
-        if isinstance(built, type) and isinstance(given, dict):
-            return f'{built.__name__} cannot be built with {settings(given)}: {first_line(error)} ({SHOW_WHERE})'
-    return None
 
 
 def _worker_message(text: str) -> str | None:
@@ -146,10 +123,6 @@ def _raising_lines(file: str) -> set[int]:
 
 def _lies_in(file: str, folders: tuple[Path, ...]) -> bool:
     return any(folder in Path(file).parents for folder in folders)
-
-
-def _is_constructor(frame: FrameType) -> bool:
-    return frame.f_code.co_name == '__init__'
 
 
 def _text(error: BaseException) -> str:

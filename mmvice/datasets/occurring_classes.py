@@ -16,7 +16,7 @@ class Occurring(NamedTuple):
     """What was found in label maps."""
 
     absent: list[str]
-    """Names of the classes that none has."""
+    """Names of the classes that none has, without one whose id does not count."""
     ids: list[int]
     """Ids that they have, with those that do not count."""
     number: int
@@ -33,18 +33,24 @@ def occurring_classes(dataset: Dataset) -> Occurring | None:
         dataset: A data set of MMSegmentation or mmvice, also in wrappers of MMEngine.
     """
     names = list((getattr(dataset, 'metainfo', None) or {}).get('classes') or ())
-    counts, number = np.zeros(256, np.int64), 0
+    ignored_by_all = set.intersection(*({_ignored(member)} for member in members(dataset)))
+    missing = set(range(len(names))) - ignored_by_all
+    ids, number = set(), 0
     for labels, ignored in _label_maps(dataset):
         number += 1
-        counts += np.bincount(labels.ravel(), minlength=256)
-        counted = np.arange(len(names)) != ignored
-        if counts[: len(names)][counted].all() and counted.all():
+        there = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
+        ids |= there
+        missing -= there - {ignored}
+        if not missing:
             break
     if not names or not number:
         return None
-    found = counts > 0
-    absent = [name for i, name in enumerate(names) if not found[i] or i == ignored]
-    return Occurring(absent, np.flatnonzero(found).tolist(), number)
+    return Occurring([names[i] for i in sorted(missing)], sorted(ids), number)
+
+
+def _ignored(dataset: Dataset) -> int:
+    """The label of a data set without wrappers that does not count."""
+    return getattr(dataset, 'ignore_index', 255)
 
 
 def _label_maps(dataset: Dataset) -> Iterator[tuple[np.ndarray, int]]:
@@ -60,4 +66,4 @@ def _label_maps(dataset: Dataset) -> Iterator[tuple[np.ndarray, int]]:
                 labels = info['gt_seg_map'] if 'gt_seg_map' in info else load(info)['gt_seg_map']
             except UnusableFileError:
                 continue
-            yield labels, getattr(member, 'ignore_index', 255)
+            yield labels, _ignored(member)

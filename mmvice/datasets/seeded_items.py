@@ -45,15 +45,15 @@ def with_seeded_items(loader: Mapping[str, Any]) -> dict[str, Any]:
 
     Every sample of :class:`SeededInfiniteSampler` then follows from (seed, epoch, index), whatever the data set.
     """
-    dataset = _class_of(loader.get('dataset'), DATASETS)
-    sampler = _class_of(loader.get('sampler'), DATA_SAMPLERS)
+    dataset = class_of(loader.get('dataset'), DATASETS)
+    sampler = class_of(loader.get('sampler'), DATA_SAMPLERS)
     seeds = sampler is not None and issubclass(sampler, SeededInfiniteSampler)
     if dataset is None or issubclass(dataset, (SeededItemMixin, SeededItems)) or not seeds:
         return dict(loader)
     return {**loader, 'dataset': dict(type=SeededItems, dataset=loader['dataset'])}
 
 
-def _class_of(config: Any, registry: Registry) -> type | None:
+def class_of(config: Any, registry: Registry) -> type | None:
     """The class that a config is of; None where it names none, which whoever builds it says."""
     kind = config.get('type') if isinstance(config, Mapping) else None
     kind = registry.get(kind) if isinstance(kind, str) else kind

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 
 import numpy as np
 from mmengine import fileio
+from mmengine.fileio.backends import backends
 
 from .config_types import type_name
 from .image_files import UnusableFileError, decode_image, explain, printable, require_regular
@@ -127,7 +128,7 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
     except Exception as error:  # it is built before any file is looked at
         if backend_args is None:
             raise
-        raise ValueError(f'backend_args={backend_args} give no storage to read files from: {explain(error)}') from error
+        raise ValueError(no_storage(backend_args, error)) from error
     require_regular(path)
     try:
         return retry(lambda: bytes(storage.get(str(path))), path)
@@ -135,6 +136,17 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
         if fault_of(error) is not Fault.FILE:
             raise
         raise UnusableFileError(explain(error)) from error
+
+
+def no_storage(backend_args: Any, error: Exception) -> str:
+    """The sentence that says why MMEngine has no storage for files."""
+    reason = explain(error).rstrip('.')
+    if isinstance(error, LookupError):
+        reason = f'backend must be one of {", ".join(map(repr, backends))}'
+    return (
+        f'backend_args={backend_args!r} give no storage for files: {reason}; leave backend_args out for files of this '
+        'machine'
+    )
 
 
 def read_image(path: str | Path, backend_args: dict | None = None, **decoding) -> np.ndarray:

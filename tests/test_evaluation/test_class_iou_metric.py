@@ -14,7 +14,7 @@ from mmengine.runner import CheckpointLoader
 from mmseg.evaluation import IoUMetric
 
 from mmvice.apis import init_model, print_metrics
-from mmvice.evaluation import ClassIoUMetric
+from mmvice.evaluation import ClassIoUMetric, metric_texts
 from mmvice.registry import METRICS
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'test.py'
@@ -69,10 +69,10 @@ def test_classes_stay_off_the_printed_line(capsys):
     assert capsys.readouterr().out == 'aAcc: 50.00  mIoU: 1.23  val/mAcc: 3.00\n'
 
 
-def areas_of(*rows: str, classes=CLASSES, **options) -> dict[str, float]:
+def areas_of(*rows: str, classes=CLASSES, ignored=None, **options) -> dict[str, float]:
     """Metrics of images of one row: digits of its labels (x for 255), a blank, and digits of its prediction."""
     metric = ClassIoUMetric(**options)
-    metric.dataset_meta = dict(classes=classes)
+    metric.dataset_meta, metric.ignored_class = dict(classes=classes), ignored
     for row in rows:
         label, predicted = ([255 if d == 'x' else int(d) for d in part] for part in row.split())
         keys = dict(pred_sem_seg=predicted, **(dict(gt_sem_seg=label) if label else {}))
@@ -110,6 +110,19 @@ def test_the_classes_of_the_mean_are_counted_and_absent_ones_named(
     assert len(warnings) == bool(absent)
     assert all(f'no label map of these {len(rows)} images has the {absent}; ' in said for said in warnings)
     assert all(text in said for said in warnings)
+
+
+@pytest.mark.parametrize(
+    'row, ignored, number, absent',
+    [('01x3 0123', 2, 3, None), ('x123 0123', 0, 3, None), ('00xx 0033', 3, 1, "classes 'car', 'sky'")],
+)
+def test_a_class_whose_id_does_not_count_is_neither_measured_nor_warned_of(warnings, row, ignored, number, absent):
+    metrics = areas_of(row, ignored=ignored)
+    assert (metrics['mIoU'], metrics['mIoU_classes'], metrics['aAcc']) == (100.0, number, 100.0)
+    assert f'IoU.{CLASSES[ignored]}' not in metrics and f'mIoU: 100.00 over {number} of 3 classes' in metric_texts(
+        metrics
+    )
+    assert [absent in said for said in warnings] == [True] * bool(absent)
 
 
 def test_images_without_labels_count_nowhere_and_alone_they_give_nothing(warnings):

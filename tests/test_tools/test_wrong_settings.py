@@ -275,6 +275,35 @@ LOSS = 'model.decode_head.loss_decode'
             [f'{LOSS}.type=LovaszLoss', f'{LOSS}.reduction=none', f'{LOSS}.class_weight=[1,1,1,1,1,1,1,1,1]'],
             ['loss_decode.class_weight has 9 values', 'num_classes=8'],
         ),
+        (
+            'probe',
+            [f'{LOSS}.class_weight=[1,2]'],
+            [f'{LOSS} has no type, but class_weight=[1, 2]: add {LOSS}.type', "the default is 'CrossEntropyLoss'"],
+        ),
+        ('probe', [f'{LOSS}.loss_weight=2.0'], [f'add {LOSS}.type', 'loss_weight=2.0']),
+        (
+            'probe',
+            ['model.decode_head.class_weight=[1,2]'],
+            ["argument 'class_weight'", "write loss_decode=dict(type='CrossEntropyLoss', class_weight=...)"],
+        ),
+        ('probe', ['model.decode_head.sampler.thresh=1'], ['decode_head.sampler has no type, but thresh=1: add model']),
+        ('probe', [f'{LOSS}=[]'], [f'{LOSS} is an empty list: name a loss']),
+        (
+            'probe',
+            [f'{LOSS}.type=CrossEntropyLoss', f'{LOSS}.class_weight=gone.npy'],
+            ["CrossEntropyLoss cannot be built with class_weight='gone.npy'", 'No such file'],
+        ),
+        (
+            'pretrain',
+            ['train_dataloader.dataset.type=None'],
+            ['add train_dataloader.dataset.type, the name of its class'],
+        ),
+        (
+            'pretrain',
+            ['default_hooks.checkpoint.backend_args.backend=nope'],
+            ["backend_args={'backend': 'nope'} give no storage", "backend must be one of 'local', "],
+        ),
+        ('pretrain', ['default_hooks.checkpoint.out_dir=s3://a/b'], ['no storage for files', 'petrel_client']),
         ('probe', [f'{LOSS}.type=FocalLoss'], [f'{LOSS} (FocalLoss) cannot compute the first step', "'FocalLoss'"]),
         (
             'probe',

@@ -145,7 +145,13 @@ def test_no_memory_to_decode_is_no_bad_image(tmp_path, monkeypatch):
         (lambda: Resize(scale=8, interpolation=2), "interpolation must be one of .*backend='cv2', got 2"),
         (lambda: Resize(scale=8, interpolation='area', backend='pillow'), "'hamming'.*backend='pillow', got 'area'"),
         (lambda: Resize(scale=8, backend='opencv'), r"backend must be one of .* got 'opencv'"),
-        (lambda: read_file('x.png', dict(backend='nowhere')), "backend_args={'backend': 'nowhere'} give no storage"),
+        (
+            lambda: read_file('x.png', dict(backend='nowhere')),
+            "backend_args={'backend': 'nowhere'} give no storage .* 'local'",
+        ),
+        (lambda: read_file('x.png', dict(bucket='a')), r'LocalBackend.. takes no arguments; leave backend_args out'),
+        (lambda: read_file('x.png', dict(backend='petrel')), 'install petrel_client'),
+        (lambda: LoadImageFromFile(backend_args='petrel'), 'LoadImageFromFile: backend_args must be a dict'),
     ],
 )
 def test_wrong_settings_are_named_and_condemn_no_image(make, message):

@@ -61,6 +61,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             )
         if color_type not in mmcv_io.imread_flags:
             raise ValueError(f'{name}: color_type must be one of {[*mmcv_io.imread_flags]}, got {color_type!r}')
+        if backend_args is not None and not isinstance(backend_args, dict):
+            raise ValueError(f"{name}: backend_args must be a dict such as dict(backend='local'), got {backend_args!r}")
         try:
             check_stretch(value_range, percentiles, imdecode_backend)
         except ValueError as error:

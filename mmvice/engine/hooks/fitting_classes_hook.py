@@ -9,6 +9,7 @@ from torch import nn
 
 from mmvice.datasets.image_names import members
 from mmvice.datasets.labeled_images import NO_CLASS, LabeledImageDataset
+from mmvice.evaluation import ClassIoUMetric
 from mmvice.registry import HOOKS
 
 
@@ -20,7 +21,7 @@ class FittingClassesHook(Hook):
     with those of another data set, the scores mean nothing.
 
     The label that does not count is that of the data set, ``ignore_index``. Heads and metrics get it from there; where
-    they name another one themselves, that is an error.
+    they name another one themselves, that is an error. A class with the id that all data sets ignore is not measured.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -49,6 +50,10 @@ class FittingClassesHook(Hook):
         users |= {name if len(metrics) == 1 else f'{name}.{i}': metric for i, metric in enumerate(metrics)}
         for member in members(dataset):
             _share_ignore_index(loader, member, users)
+        ignored = {getattr(member, 'ignore_index', None) for member in members(dataset)}
+        for metric in metrics:
+            if isinstance(metric, ClassIoUMetric):
+                metric.ignored_class = ignored.copy().pop() if len(ignored) == 1 else None
         classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
         if not classes:
             return
@@ -60,12 +65,14 @@ class FittingClassesHook(Hook):
                     f'model.{name}.num_classes={len(classes)}, or give {loader}.dataset the metainfo that the model is '
                     'meant for'
                 )
-            _check_class_weights(name, head)
+            _check_losses(name, head)
 
 
-def _check_class_weights(name: str, head: nn.Module) -> None:
+def _check_losses(name: str, head: nn.Module) -> None:
     part = getattr(head, 'loss_decode', None)
     several = isinstance(part, nn.ModuleList)
+    if several and not len(part):
+        raise ValueError(f'model.{name}.loss_decode is an empty list: name a loss, or leave it out for cross entropy')
     for number, loss in enumerate(part if several else [part]):
         weights = getattr(loss, 'class_weight', None)
         if not hasattr(weights, '__len__') or len(weights) in (head.num_classes, head.out_channels):

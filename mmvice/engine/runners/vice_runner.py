@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
+from mmvice.datasets.wrapper_settings import check_wrapper_settings
 from mmvice.engine.hooks import FittingSamplerHook, FittingStateHook, RegionQueueHook
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
@@ -120,8 +121,12 @@ class ViCERunner(Runner):
             dataloader: As of MMEngine's method, whose other arguments are the same too.
             seed: Seed of the sampler and the workers.
             diff_rank_seed: Whether the processes have seeds of their own.
+
+        Raises:
+            ValueError: If a number of workers, or a wrapper of data sets, has a setting that cannot work.
         """
         if not isinstance(dataloader, DataLoader):
+            check_wrapper_settings(dataloader.get('dataset'))
             dataloader = with_seeded_items(with_fitting_workers(dataloader))
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         if not isinstance(loader.collate_fn, PackedCollate):

@@ -25,7 +25,8 @@ class ClassIoUMetric(IoUMetric):
 
     A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``) and is left out of
     the mean. ``mIoU_classes`` is the number of classes that the mean is over, and a warning names the classes that no
-    label map has. An image without labels counts nowhere; where no image has any, the result is empty.
+    label map has. An image without labels counts nowhere; where no image has any, the result is empty. The class
+    ``ignored_class`` does not count: its id is the ``ignore_index`` of the data set, as ``FittingClassesHook`` sets it.
 
     Args:
         args, kwargs: As for ``IoUMetric``, without ``output_dir``.
@@ -42,6 +43,7 @@ class ClassIoUMetric(IoUMetric):
                 "PredictionFilesHook', folder=DIR)]"
             )
         super().__init__(*args, **kwargs)
+        self.ignored_class: int | None = None
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Count the pixels of each image of a batch; None stands for an image without labels."""
@@ -52,6 +54,8 @@ class ClassIoUMetric(IoUMetric):
                 predicted = sample['pred_sem_seg']['data'].squeeze()
                 label = sample['gt_sem_seg']['data'].squeeze().to(predicted)
                 areas = self.intersect_and_union(predicted, label, num_classes, self.ignore_index)
+                for area in areas:  # pixels predicted as a class without labels would make its IoU 0
+                    area[self._is_ignored(num_classes)] = 0
             self.results.append(areas)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
@@ -78,10 +82,12 @@ class ClassIoUMetric(IoUMetric):
         by_class.pop('aAcc')
         for mean in {'IoU', 'Dice', 'Fscore'} & by_class.keys():
             metrics[f'm{mean}{_COUNT}'] = int(np.isfinite(by_class[mean]).sum())
+        names = np.array(self.dataset_meta['classes'], object)
+        counts = ~self._is_ignored(len(names))
         for metric, values in by_class.items():
-            percent = np.round(values * 100, 2).tolist()
-            metrics |= {f'{metric}.{name}': round(v, 2) for name, v in zip(self.dataset_meta['classes'], percent)}
-        absent = [name for name, area in zip(self.dataset_meta['classes'], areas[3].tolist()) if not area]
+            percent = np.round(values * 100, 2)[counts].tolist()
+            metrics |= {f'{metric}.{name}': round(v, 2) for name, v in zip(names[counts], percent)}
+        absent = names[counts & ~areas[3].numpy().astype(bool)].tolist()
         if absent:
             means = [text for text in metric_texts(metrics) if ' over ' in text]
             self._warn(
@@ -89,6 +95,9 @@ class ClassIoUMetric(IoUMetric):
                 f'{"class" if len(absent) == 1 else "classes"} {", ".join(map(repr, absent))}; {", ".join(means)}'
             )
         return metrics
+
+    def _is_ignored(self, num_classes: int) -> np.ndarray:
+        return np.arange(num_classes) == self.ignored_class
 
     def _warn(self, message: str) -> None:
         print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
