@@ -12,8 +12,9 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
 from mmvice.utils.files import as_path
-from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable, turns_on_its_side
+from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable
 from mmvice.utils.palette import palette
+from mmvice.utils.reading import read_image_header
 
 from .path_table import describe_found, ending_of, read_lines, scan_images
 from .seeded_sampling import SeededItemMixin
@@ -298,7 +299,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             )
         if size is not None and labels.shape != tuple(size[:2]):
             hint = ''
-            if labels.shape == tuple(size[1::-1]) and turns_on_its_side(results['img_path']):
+            if labels.shape == tuple(size[1::-1]) and read_image_header(results['img_path']).orientation > 4:
                 hint = ': its EXIF tag turns the image on its side, and the label map must be of the upright image'
             raise ValueError(
                 f'{type(self).__name__}: {name} has {labels.shape[1]}x{labels.shape[0]} px, but its image '

@@ -14,11 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.utils import ProgressBar
-from PIL import Image
 
 from mmvice.utils.files import write_file
 from mmvice.utils.image_files import UnusableFileError, decode_image, decode_labels
-from mmvice.utils.reading import read_file
+from mmvice.utils.reading import read_file, read_image_header
 
 IGNORE = 255
 
@@ -78,8 +77,8 @@ def recode_labels(source: str, target: str, table: Sequence[int], image: str | N
     """
     labels = read_labels(source)
     if image is not None:
-        with Image.open(image) as opened:  # reads the header alone
-            size = opened.size
+        header = read_image_header(image)
+        size = header.width, header.height
         if size != labels.shape[::-1]:
             raise ValueError(
                 f'{source} is {labels.shape[1]}x{labels.shape[0]}, but its image {image} {size[0]}x{size[1]}'

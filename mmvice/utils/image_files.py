@@ -1,71 +1,34 @@
 """Image files as arrays: what can be used comes out alike, and what cannot says why."""
 
-import io
-import logging
-import mmap
-import os
 import re
-import stat
-import zlib
-from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
-from mmengine.logging import MMLogger, print_log
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from mmcv.image.io import imread_flags
+from PIL import Image, ImageOps
+from tifffile import TiffPage
 
-from .tiff_header import TiffHeader, read_tiff_header, too_many_pixels
+from .eight_bits import check_stretch, to_eight_bits
+from .file_errors import DAMAGED, UnusableFileError, explain, pass_on_of_system, printable
+from .image_headers import IMAGE_EXTENSIONS, Header, open_image, read_header
+from .quiet_decoders import quiet_decoders
+from .stored_values import JPEG_IN_TIFF, Stored, holds_values, stored_values
 
-IMAGE_EXTENSIONS = (
-    *('.apng', '.avif', '.avifs', '.bmp', '.dib', '.gif', '.j2c', '.j2k', '.jfif', '.jp2', '.jpc', '.jpe', '.jpeg'),
-    *('.jpf', '.jpg', '.jpx', '.mpo', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.ras', '.sr', '.tif', '.tiff', '.webp'),
-)
-"""Ends of the names of image files: the formats that OpenCV decodes to 8 bits, and whose header Pillow reads.
-
-Formats of floating-point numbers (EXR, HDR, PFM) are not among them: nothing says which of their values is white.
-"""
+__all__ = [
+    'IMAGE_EXTENSIONS',
+    'UnusableFileError',
+    'check_stretch',
+    'decode_image',
+    'decode_labels',
+    'explain',
+    'open_image',
+    'printable',
+]
 
 ONE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 """Pillow's names of the modes with one channel of integers; a palette counts by its indices."""
-
-_CV2_FLAGS = {'color': cv2.IMREAD_COLOR, 'grayscale': cv2.IMREAD_GRAYSCALE}
-_DEEP_FORMATS = ('PNG', 'TIFF', 'PPM')  # whose values OpenCV gives as they are stored; of others it knows the range
-_FEW_LEVELS = 64
-_WARNED_RUN = mmap.mmap(-1, 8)  # shared with forked workers: the run that has had the warning of few levels
-_LONGEST_SHOWN = 400
-
-
-class UnusableFileError(ValueError):
-    """A file that is no usable image or label map, or cannot be read. The message is about that one file."""
-
-
-def printable(path: str | Path) -> str:
-    """A path for messages, in quotation marks; bytes that are no UTF-8 are written as escapes.
-
-    Of one that is longer than paths are, as a line of something that is no list, the beginning and the end are shown.
-    """
-    text = str(path)
-    if len(text) <= _LONGEST_SHOWN:
-        return repr(text)
-    half = _LONGEST_SHOWN // 4
-    return f'{text[:half]!r}...{text[-half:]!r} ({len(text):,} characters)'
-
-
-def require_regular(path: str | Path) -> None:
-    """Refuse what would be read for ever, or waited for: pipes, devices and sockets.
-
-    Raises:
-        UnusableFileError: If ``path`` is one of these; the message is the end of a sentence that begins with its name.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except (OSError, ValueError):  # no local file: whoever reads it says what is wrong
-        return
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise UnusableFileError('is no regular file, but a pipe, device or socket')
 
 
 def decode_image(
@@ -96,141 +59,102 @@ def decode_image(
             format that is not known, of values without an 8-bit form, or has more pixels than :func:`open_image`
             allows. The message is the end of a sentence that begins with the name of the file.
     """
-    tiff = read_tiff_header(content)
-    header = None
-    try:
-        header = open_image(content)
-    except UnusableFileError:
-        if tiff is None:
-            raise
-        _check_pixels(tiff)
-    kind = 'TIFF' if tiff is not None else header.format
-    stretch = value_range or percentiles
-    if tiff is not None and tiff.planar and tiff.bands > 1 and tiff.bits > 8 and backend in (None, 'cv2'):
-        raise UnusableFileError(
-            f'is a TIFF of {tiff.bands} bands of {tiff.bits} bits, one stored after the other, which OpenCV mixes up: '
-            'store the values of a pixel together (gdal_translate -co INTERLEAVE=PIXEL)'
-        )
-    with header or nullcontext():
-        if backend not in (None, 'cv2') or (flag not in _CV2_FLAGS and not stretch):
-            return _by_mmcv(content, flag, backend, header)
-        cv2_flag = _CV2_FLAGS.get(flag, cv2.IMREAD_UNCHANGED) | (cv2.IMREAD_ANYDEPTH if kind in _DEEP_FORMATS else 0)
-        image = _by_opencv(content, cv2_flag)
-        if image is None and tiff is not None and tiff.bands == 1:  # 32 bits and more, which are not made three
-            image = _by_opencv(content, cv2.IMREAD_UNCHANGED)
-            image = image if image is None or flag == 'grayscale' else np.repeat(image[..., None], 3, 2)
-        maximum = _pnm_maximum(header)
-        if image is None:
-            image, maximum = _by_pillow(header, tiff, flag), None
-        white_is_zero = tiff is not None and tiff.photometric == 0 and image.dtype == np.uint16
-        if image.dtype == np.uint8 and maximum is None:
-            return image
-        if not stretch and image.dtype == np.uint16 and maximum is None:
-            image = 65535 - image if white_is_zero else image
-            _warn_of_few_levels(image, name)
-            return (image >> 8).astype(np.uint8)
-        if not stretch and maximum is None:
+    header = read_header(content)
+    if backend not in (None, 'cv2'):
+        return _by_mmcv(content, flag, backend, header)
+    stored = _decode(content, flag, header)
+    if flag != 'unchanged' or value_range or percentiles:
+        if (value_range or percentiles) and header.bits > 8 and stored.white == 255:
             raise UnusableFileError(
-                f'has {image.dtype} values, {image.min()} to {image.max()}, and nothing says which is white: give '
-                'LoadImageFromFile value_range=(black, white), or percentiles=(1, 99)'
+                f'has {header.bits} bits a value, of which only the upper 8 can be read from this kind of '
+                f'{header.format}: store it as PNG or TIFF (RGB or grey), or leave value_range and percentiles out'
             )
-        low, high = value_range or ((0, maximum) if maximum is not None and not percentiles else (None, None))
-        if low is None:
-            low, high = np.percentile(image[np.isfinite(image)], percentiles) if np.isfinite(image).any() else (0, 1)
-        return _stretched(image, float(low), float(high), white_is_zero)
+        stored = Stored(to_eight_bits(stored, value_range, percentiles, name), 255)
+    image = stored.values
+    if flag.startswith('grayscale') and image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    if flag.startswith('color') and image.ndim == 2:
+        image = np.repeat(image[..., None], 3, 2)
+    return np.ascontiguousarray(image)
 
 
-def check_stretch(value_range: Sequence[float] | None, percentiles: Sequence[float] | None, backend: str) -> None:
-    """ValueError unless these are such as :func:`decode_image` takes."""
-    for setting, value in dict(value_range=value_range, percentiles=percentiles).items():
-        if value is None:
-            continue
-        numbers = value if isinstance(value, (list, tuple)) and all(isinstance(v, (int, float)) for v in value) else ()
-        if len(numbers) != 2 or not numbers[0] < numbers[1]:
-            raise ValueError(f'{setting} must be (black, white), the first less than the second, got {value!r}')
-    if percentiles is not None and not (0 <= percentiles[0] and percentiles[1] <= 100):
-        raise ValueError(f'percentiles must lie in [0, 100], got {percentiles}')
-    if value_range is not None and percentiles is not None:
-        raise ValueError(f'give value_range={value_range} or percentiles={percentiles}, not both')
-    if (value_range or percentiles) and backend not in (None, 'cv2'):
-        raise ValueError(f"value_range and percentiles need imdecode_backend='cv2', got {backend!r}")
+def _decode(content: bytes, flag: str, header: Header) -> Stored:
+    """Values (H, W), or (H, W, 3) BGR, turned upright."""
+    if holds_values(header):
+        return _as_shown(stored_values(content, header), flag, header.orientation)
+    stored = _by_opencv(content, flag, header)
+    if stored is None and isinstance(header.opened, TiffPage):
+        raise UnusableFileError(DAMAGED)
+    return stored or _by_pillow(header.opened)
 
 
-def _by_mmcv(content: bytes, flag: str, backend: str | None, header: Image.Image | None) -> np.ndarray:
-    if backend == 'pillow' and header is not None and header.mode[0] in 'IF' and flag != 'unchanged':
+def _as_shown(stored: Stored, flag: str, orientation: int) -> Stored:
+    values = stored.values[..., None] if stored.values.ndim == 2 else stored.values
+    bands = values.shape[2]
+    if flag == 'unchanged':
+        values = values[..., [2, 1, 0, *range(3, bands)]] if bands > 2 else values
+    else:
+        values = values[..., 2::-1] if bands > 2 else values[..., 0]
+        if not flag.endswith('ignore_orientation'):
+            values = _upright(values, orientation)
+    return stored._replace(values=values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values)
+
+
+def _upright(values: np.ndarray, orientation: int) -> np.ndarray:
+    values = values.swapaxes(0, 1) if orientation > 4 else values
+    values = values[:, ::-1] if orientation in (2, 3, 6, 7) else values
+    return values[::-1] if orientation in (3, 4, 7, 8) else values
+
+
+def _by_opencv(content: bytes, flag: str, header: Header) -> Stored | None:
+    deep = cv2.IMREAD_ANYDEPTH if header.format in ('PNG', 'PPM') else 0  # the values as they are stored
+    try:
+        with quiet_decoders():
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), imread_flags[flag] | deep)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(str(error)) from error
+        return None
+    if image is None:
+        return None
+    maximum = _pnm_maximum(header.opened) if header.format == 'PPM' else None
+    return Stored(image, maximum or {'uint8': 255, 'uint16': 65535}.get(str(image.dtype)))
+
+
+def _by_pillow(image: Image.Image) -> Stored:
+    """What OpenCV does not decode, or the reason why Pillow does not, either."""
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception as error:
+        pass_on_of_system(error)
+        raise UnusableFileError(f'{DAMAGED} ({explain(error)})') from error
+    if image.mode[0] in 'IF':
+        values = np.array(image)
+        return Stored(values, 65535 if values.dtype == np.uint16 else None)
+    return Stored(np.array(image.convert('RGB'))[..., ::-1], 255)
+
+
+def _by_mmcv(content: bytes, flag: str, backend: str, header: Header) -> np.ndarray:
+    deep = header.bits > 8 or getattr(header.opened, 'mode', 'L')[0] in 'IF'
+    if deep and backend == 'pillow' and flag != 'unchanged':
         raise UnusableFileError(
             "has more than 8 bits a value, which imdecode_backend='pillow' would clip: use imdecode_backend='cv2'"
         )
     try:
         image = mmcv.imfrombytes(content, flag=flag, backend=backend)
-    except Exception as error:  # decoders raise whatever they like on a damaged file
-        _pass_on_of_system(error)
+    except Exception as error:
+        pass_on_of_system(error)
         raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
     if image is None:
-        raise UnusableFileError('cannot be decoded: it is cut off or damaged')
+        raise UnusableFileError(DAMAGED)
     return image
 
 
-def _by_opencv(content: bytes, flag: int) -> np.ndarray | None:
-    try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise MemoryError(str(error)) from error
-        return None
-
-
-def _by_pillow(header: Image.Image | None, tiff: TiffHeader | None, flag: str) -> np.ndarray:
-    """What OpenCV does not decode: BGR uint8 or uint16 (H, W, 3), or the reason why Pillow does not, either."""
-    if header is None:
-        raise UnusableFileError(f'cannot be decoded: it is {tiff}, or damaged')
-    try:
-        header.load()
-    except Exception as error:
-        _pass_on_of_system(error)
-        raise UnusableFileError(f'cannot be decoded: it is cut off or damaged ({explain(error)})') from error
-    header = ImageOps.exif_transpose(header)
-    if header.mode[0] in 'IF':
-        image = np.array(header)
-        image = (
-            image.astype(np.uint16) if image.dtype.kind in 'iu' and 0 <= image.min() <= image.max() < 65536 else image
-        )
-        return image if flag == 'grayscale' else np.repeat(image[..., None], 3, 2)
-    if flag == 'grayscale':
-        return np.array(header.convert('L'))
-    return np.ascontiguousarray(np.array(header.convert('RGB'))[..., ::-1])
-
-
-def _pnm_maximum(header: Image.Image | None) -> int | None:
+def _pnm_maximum(image: Image.Image) -> int | None:
     """The value of white that a PGM or PPM file states, where it is not all bits set."""
-    arguments = header.tile[0][-1] if header is not None and header.format == 'PPM' and header.tile else None
+    arguments = image.tile[0][-1] if image.format == 'PPM' and image.tile else None
     maximum = arguments[1] if isinstance(arguments, tuple) and isinstance(arguments[1], int) else 255
     return None if maximum in (255, 65535) else maximum
-
-
-def _stretched(image: np.ndarray, low: float, high: float, white_is_zero: bool) -> np.ndarray:
-    kind = np.float32 if image.dtype.itemsize <= 2 else np.float64
-    scaled = (image.astype(kind) - kind(low)) * kind(255 / (high - low) if high > low else 0)
-    scaled = np.nan_to_num(scaled, nan=0, posinf=255, neginf=0).clip(0, 255).round().astype(np.uint8)
-    return 255 - scaled if white_is_zero else scaled
-
-
-def _warn_of_few_levels(image: np.ndarray, name: str | Path) -> None:
-    """Warn, once a run, of an image whose content lies in the lower byte, which is dropped."""
-    run = zlib.crc32(MMLogger.get_current_instance().instance_name.encode()) + 1
-    if int.from_bytes(_WARNED_RUN[:8], 'little') == run:
-        return
-    counts = np.bincount(image.ravel(), minlength=65536)
-    levels, values = np.count_nonzero(counts.reshape(256, 256).sum(1)), np.count_nonzero(counts)
-    if levels < _FEW_LEVELS and values > levels:
-        _WARNED_RUN[:8] = run.to_bytes(8, 'little')
-        print_log(
-            f'{printable(name)} has 16 bits a value, of which the upper 8 count: its {values:,} different values, '
-            f'{image.min()} to {image.max()}, become {levels} levels. Give LoadImageFromFile value_range=(black, white)'
-            ', as (0, 4095) for 12 bits, or percentiles=(1, 99). Other images are not warned of.',
-            logger='current',
-            level=logging.WARNING,
-        )
 
 
 def decode_labels(content: bytes) -> np.ndarray:
@@ -244,117 +168,41 @@ def decode_labels(content: bytes) -> np.ndarray:
         ValueError: If it is no label map: has several channels, or is a JPEG, whose values are not those written.
             Both messages are the end of a sentence that begins with the name of the file.
     """
-    tiff = read_tiff_header(content)
-    try:
-        opened = open_image(content)
-    except UnusableFileError:
-        if tiff is None:
-            raise
-        return _tiff_labels(content, tiff)
-    with opened as image:
-        kind, mode, arguments = image.format, image.mode, image.tile[0][-1] if image.tile else None
-        maximum = _pnm_maximum(image)
-        try:
-            labels = np.array(image)
-        except Exception as error:
-            _pass_on_of_system(error)
-            raise UnusableFileError(f'cannot be decoded: {explain(error)}') from error
-    if kind in ('JPEG', 'MPO'):
+    header = read_header(content)
+    image = header.opened
+    if header.format in ('JPEG', 'MPO') or getattr(image, 'compression', None) in JPEG_IN_TIFF:
         raise ValueError('is a JPEG, which changes ids as it compresses: store label maps as PNG')
-    if mode not in ONE_CHANNEL:
-        raise ValueError(f'must have one channel of ids, but has the channels {mode}: an image of colours?')
-    if kind == 'JPEG2000':
-        labels = _unshifted(labels, content)
+    of_pillow = isinstance(image, Image.Image) and header.format != 'JPEG2000'
+    try:
+        labels = _ids(image) if of_pillow else stored_values(content, header, indices=True).values
+    except UnusableFileError:
+        raise
+    except Exception as error:
+        pass_on_of_system(error)
+        raise UnusableFileError(f'{DAMAGED} ({explain(error)})') from error
+    if of_pillow and image.mode not in ONE_CHANNEL:
+        raise ValueError(f'must have one channel of ids, but has the channels {image.mode}: an image of colours?')
+    labels = labels.reshape(*labels.shape[:2], -1)
+    if labels.shape[2] > 1:
+        raise ValueError(f'must have one channel of ids, but has {labels.shape[2]} bands: an image of colours?')
+    if labels.dtype.kind not in 'iu':
+        raise ValueError('must have one channel of ids, but has floating-point numbers')
+    return labels[..., 0]
+
+
+def _ids(image: Image.Image) -> np.ndarray:
+    """Values before Pillow scaled them to 8 or 16 bits or inverted them, as the arguments of its decoder say."""
+    maximum, arguments = _pnm_maximum(image), image.tile[0][-1] if image.tile else None  # loading clears them
+    labels = np.array(image)
     labels = labels.astype(np.uint8) if labels.dtype == bool else labels
     if maximum is not None:
         return np.rint(labels * (maximum / (255 if maximum < 256 else 65535))).astype(np.uint16)
-    signed = tiff is not None and tiff.sample_format == 2 and labels.dtype == np.uint8
-    return labels.view(np.int8) if signed else _as_stored(labels, arguments)
-
-
-def _as_stored(labels: np.ndarray, arguments: object) -> np.ndarray:
-    """Values before Pillow scaled them to 8 or 16 bits or inverted them, as the arguments of its decoder say."""
-    raw, *others = arguments if isinstance(arguments, tuple) else (arguments,)
+    raw = str(arguments[0] if isinstance(arguments, tuple) else arguments)
     if raw == '1;I':
         return 1 - labels
-    match = re.fullmatch(r'L;([24])?(I?)R?', str(raw))
+    match = re.fullmatch(r'L;([24])?(I?)R?', raw)
     if match is None:
         return labels
     largest = (1 << int(match[1] or 8)) - 1
     labels = labels // np.uint8(255 // largest)
     return np.uint8(largest) - labels if match[2] else labels
-
-
-def _unshifted(labels: np.ndarray, content: bytes) -> np.ndarray:
-    """Values of a JPEG 2000 file, which Pillow shifts up to 8 or 16 bits."""
-    start = content.find(b'\xff\x51')  # the marker of the sizes, 40 bytes before the number of bits less one
-    bits = (content[start + 40] & 0x7F) + 1
-    return labels >> max(8 * labels.dtype.itemsize - bits, 0)
-
-
-def _tiff_labels(content: bytes, tiff: TiffHeader) -> np.ndarray:
-    """The values of a TIFF that Pillow does not know: of 10 or 14 bits, which OpenCV shifts up to 16."""
-    if tiff.bands != 1:
-        raise ValueError(f'must have one channel of ids, but has {tiff.bands} bands: an image of colours?')
-    if tiff.sample_format == 3:
-        raise ValueError('must have class ids, but has floating-point numbers')
-    _check_pixels(tiff)
-    labels = _by_opencv(content, cv2.IMREAD_UNCHANGED)
-    if labels is None or labels.ndim != 2:
-        raise UnusableFileError(f'cannot be decoded: it is {tiff}, or damaged')
-    return labels >> (8 * labels.dtype.itemsize - tiff.bits) if labels.dtype.kind == 'u' else labels
-
-
-def _check_pixels(tiff: TiffHeader) -> None:
-    if too_many_pixels(tiff):
-        raise UnusableFileError(
-            f'has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are decoded: shrink it or cut it into '
-            'tiles'
-        )
-
-
-def open_image(content: bytes) -> Image.Image:
-    """Open an image file with Pillow, which reads its header alone: a fraction of a millisecond.
-
-    A small file can ask for gigabytes: the number of pixels is limited before they are decoded, to Pillow's own limit,
-    twice :data:`PIL.Image.MAX_IMAGE_PIXELS` (by default 178,956,970: half a gigabyte).
-
-    Raises:
-        UnusableFileError: If the file is empty, of a format that is not known, or has too many pixels. The message is
-            the end of a sentence that begins with the name of the file.
-    """
-    if not content:
-        raise UnusableFileError('is empty: a file of 0 bytes')
-    try:
-        return Image.open(io.BytesIO(content))
-    except Image.DecompressionBombError as error:
-        raise UnusableFileError(
-            f'has more than {2 * Image.MAX_IMAGE_PIXELS:,} pixels, the most that are decoded: shrink it or cut it into '
-            'tiles'
-        ) from error
-    except UnidentifiedImageError as error:
-        raise UnusableFileError(
-            'is no image of a known format, or its beginning is damaged (floating-point formats are not read)'
-        ) from error
-    except Exception as error:  # decoders raise whatever they like on a damaged file
-        _pass_on_of_system(error)
-        raise UnusableFileError(f'has a damaged header: {explain(error)}') from error
-
-
-def turns_on_its_side(path: str | Path) -> bool:
-    """Whether the EXIF tag of an image file turns it by a quarter, so that height and width change places."""
-    with Image.open(path) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) > 4
-
-
-def _pass_on_of_system(error: Exception) -> None:
-    """Raise an error of a decoder again that is the process' or the system's, and says nothing of the file."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
-        raise error
-
-
-def explain(error: Exception) -> str:
-    """What an error says, on one line; the name of its class if it says nothing."""
-    if isinstance(error, OSError) and error.strerror:
-        return f'cannot be read: {error.strerror}'
-    return ' '.join(str(error).split()) or type(error).__name__

@@ -14,7 +14,9 @@ from mmengine import fileio
 from mmengine.fileio.backends import backends
 
 from .config_types import type_name
-from .image_files import UnusableFileError, decode_image, explain, printable, require_regular
+from .file_errors import UnusableFileError, explain, printable, require_regular
+from .image_files import decode_image
+from .image_headers import Header, read_header
 
 WAITS = (0.1, 0.5, 2.0)
 """Seconds before each further try of a read that failed for the disk or network."""
@@ -167,6 +169,19 @@ def read_image(path: str | Path, backend_args: dict | None = None, **decoding) -
     except UnusableFileError as error:
         if isinstance(error.__cause__, (FileNotFoundError, IsADirectoryError, NotADirectoryError)):
             raise FileNotFoundError(f'no image file at {path}') from error
+        raise UnusableFileError(f'{printable(path)} {error}') from error
+
+
+def read_image_header(path: str | Path) -> Header:
+    """The header of an image file.
+
+    Raises:
+        UnusableFileError: If it cannot be read, or is no image.
+        OSError, MemoryError: As of :func:`retry`.
+    """
+    try:
+        return read_header(read_file(path))
+    except UnusableFileError as error:
         raise UnusableFileError(f'{printable(path)} {error}') from error
 
 

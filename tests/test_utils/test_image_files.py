@@ -17,9 +17,8 @@ from mmvice.utils.image_files import (
     decode_image,
     decode_labels,
     printable,
-    turns_on_its_side,
 )
-from mmvice.utils.reading import read_image
+from mmvice.utils.reading import read_image, read_image_header
 
 USABLE, UNUSABLE = usable_images(), unusable_images()
 
@@ -152,7 +151,7 @@ def test_unusable_label_maps(name):
         (encode(scene(), 'PNG'), 'must have one channel of ids, but has the channels RGB: an image of colours'),
         (encode(Image.merge('LA', [Image.fromarray(LABELS)] * 2), 'PNG'), 'has the channels LA'),
         (encode(LABELS, 'JPEG'), 'is a JPEG, which changes ids as it compresses: store label maps as PNG'),
-        (encode(Image.fromarray(LABELS.astype(np.float32)), 'TIFF'), 'has the channels F'),
+        (encode(Image.fromarray(LABELS.astype(np.float32)), 'TIFF'), 'but has floating-point numbers'),
     ],
     ids=['RGB', 'with alpha', 'JPEG', 'floats'],
 )
@@ -188,7 +187,7 @@ def test_names_of_any_bytes_can_be_printed(tmp_path):
 def test_a_quarter_turn_is_told(tmp_path):
     for orientation in range(1, 9):
         (tmp_path / 'x.jpg').write_bytes(turned(scene(), 'JPEG', orientation))
-        assert turns_on_its_side(tmp_path / 'x.jpg') == (orientation > 4)
+        assert (read_image_header(tmp_path / 'x.jpg').orientation > 4) == (orientation > 4)
 
 
 def test_what_is_longer_than_a_path_is_not_printed_in_full():

@@ -238,10 +238,10 @@ def test_what_a_decoder_lacks_condemns_no_file(monkeypatch, error):
     """Pillow imports the parts that read a format as it needs them."""
     content = cv2.imencode('.png', np.zeros((4, 5, 3), np.uint8))[1].tobytes()
 
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(image_files.Image, 'open', fail)
+    monkeypatch.setattr(Image, 'open', fail)
     with pytest.raises(OSError) as raised:
         image_files.open_image(content)
     assert raised.value is error
