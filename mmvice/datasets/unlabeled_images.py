@@ -39,7 +39,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             ``data_prefix['img_path']`` (the data root by default). Blank lines are left out, and white space around
             names; a name that is listed twice is two samples.
         extensions: Endings of image files, in any case. By default
-            :data:`mmvice.utils.image_files.IMAGE_EXTENSIONS`.
+            :data:`mmvice.utils.image_headers.IMAGE_EXTENSIONS`.
         min_size: Least length in pixels of an image's shorter side.
         pipeline: Transforms, the first of which is ``LoadImageFromFile``.
         indices, test_mode, lazy_init, max_refetch, metainfo: As in :class:`mmengine.dataset.BaseDataset`.

@@ -19,7 +19,6 @@ ENDS = {
     'SGI': 'rgb',
     'DDS': 'dds',
     'QOI': 'qoi',
-    'IM': 'im',
     'DIB': 'dib',
     'BMP': 'bmp',
     'PNG': 'apng',
@@ -63,7 +62,7 @@ def test_what_is_decoded_and_what_is_looked_for_are_the_same_formats():
             decode(pfm)
 
 
-@pytest.mark.parametrize('kind', ['TGA', 'PCX', 'SGI', 'IM', 'GIF', 'WEBP'])
+@pytest.mark.parametrize('kind', ['TGA', 'PCX', 'SGI', 'GIF', 'WEBP'])
 def test_ids_of_other_formats_are_those_stored(kind):
     ids = np.arange(64, dtype=np.uint8).reshape(8, 8)
     if kind == 'WEBP':
