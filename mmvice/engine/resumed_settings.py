@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.optim import OptimWrapper, _ParamScheduler
+from torch.optim import Optimizer, RMSprop
 
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'base_values')
 _OF_SCORES = ('best', 'num_bad_epochs', 'cooldown_counter')
+_MOMENTS = dict(amsgrad='max_exp_avg_sq', centered='grad_avg')
+"""What an optimizer keeps of each weight where a setting is switched on."""
 _LOSS_SCALER = ('growth_factor', 'backoff_factor', 'growth_interval')
 
 
@@ -39,7 +42,8 @@ def take_settings(
         list: A text for each setting that differs, with both sides.
 
     Raises:
-        ValueError: If a schedule that follows scores has changed: those scores are gone.
+        ValueError: If a schedule that follows scores has changed, as those scores are gone, or a setting needs an
+            average over the earlier steps that the checkpoint does not have.
     """
     differences = _differing_schedules(schedules, saved)
     groups = wrapper.optimizer.state_dict()['param_groups']
@@ -59,6 +63,7 @@ def take_settings(
             if _same(earlier, value):
                 continue
             again |= name in start_values
+            _require_moment(wrapper.optimizer, name, value, state['state'], _difference(name, earlier, value), source)
             differences.append(_difference(name.removeprefix('initial_'), earlier, value))
             before[name] = own[name]
     if again:
@@ -68,6 +73,21 @@ def take_settings(
         for schedule, before in zip(schedules, saved):
             before.update(schedule.state_dict())
     return list(dict.fromkeys(differences + _take_loss_scaling(wrapper, state)))
+
+
+def _require_moment(
+    optimizer: Optimizer, setting: str, value: Any, moments: Mapping[int, Mapping], difference: str, source: str
+) -> None:
+    """ValueError if a setting needs an average of all earlier steps that the checkpoint does not have."""
+    needed = _MOMENTS.get(setting)
+    if isinstance(optimizer, RMSprop) and setting == 'momentum':  # others begin one where there is none
+        needed = 'momentum_buffer'
+    if needed is not None and value and any(needed not in of_parameter for of_parameter in moments.values()):
+        raise ValueError(
+            f'{source} and this config differ ({difference}), and the checkpoint has no {needed}, which '
+            f'{type(optimizer).__name__} needs for that: give {setting} as the run was trained with, or start anew '
+            'with its weights, by load_from=FILE without --resume'
+        )
 
 
 def _differing_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[Mapping[str, Any]]) -> list[str]:

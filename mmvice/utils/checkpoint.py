@@ -20,6 +20,7 @@ import mmengine.runner.checkpoint
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
@@ -38,9 +39,12 @@ _REFUSED = re.compile(r"GLOBAL (\S+)|Can only (?:build|create) (?:.|\n)+ got <cl
 STATISTICS = ('min', 'max', 'mean', 'current')
 
 
-def _statistics_method(owner: type, name: str) -> Callable:
-    """``getattr`` for the methods that a pickled :class:`HistoryBuffer` refers to, and for nothing else."""
-    if owner is not HistoryBuffer or name not in STATISTICS:
+_METHODS = {HistoryBuffer: STATISTICS, OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear')}
+
+
+def _known_method(owner: type, name: str) -> Callable:
+    """``getattr`` for methods that pickled curves and the states of ``OneCycleLR`` refer to, and for nothing else."""
+    if not isinstance(owner, type) or name not in _METHODS.get(owner, ()):
         raise UnpicklingError(f'Unsupported GLOBAL {getattr(owner, "__qualname__", owner)}.{name}')
     return getattr(owner, name)
 
@@ -58,21 +62,22 @@ def _named(function: Callable, name: str) -> Callable:
 
 @cache
 def _allowed_globals() -> tuple[Any, ...]:
-    """What MMEngine puts into a checkpoint beside tensors and plain containers: logged curves and NumPy values.
+    """What MMEngine puts into a checkpoint beside tensors and plain containers: logged curves, NumPy values and
+    the curve of ``OneCycleLR``.
 
     NumPy 1 and 2 name the two functions that make arrays and scalars differently; a file of either is read by both.
     """
     reconstruct, scalar = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
     numbers = np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?'
     return (
-        HistoryBuffer,
+        *_METHODS,
         np.ndarray,
         np.dtype,
         *{type(np.dtype(code)) for code in numbers},
         *(_named(reconstruct, f'numpy.{core}.multiarray._reconstruct') for core in ('core', '_core')),
         *(_named(scalar, f'numpy.{core}.multiarray.scalar') for core in ('core', '_core')),
         *(_named(_no_bytes, f'{builtins}.bytes') for builtins in ('__builtin__', 'builtins')),
-        *(_named(_statistics_method, f'{builtins}.getattr') for builtins in ('__builtin__', 'builtins')),
+        *(_named(_known_method, f'{builtins}.getattr') for builtins in ('__builtin__', 'builtins')),
     )
 
 

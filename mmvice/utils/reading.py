@@ -2,6 +2,8 @@
 
 import errno
 import http.client
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
@@ -59,6 +61,8 @@ def fault_of(error: Exception, decoded: bool = False) -> Fault:
         return Fault.FILE if of_file else Fault.STORAGE
     if isinstance(cause, OSError):  # as urllib hands them on
         return fault_of(cause)
+    if isinstance(error, (ssl.SSLError, socket.gaierror, socket.herror)):  # their numbers are not those of the system
+        return Fault.STORAGE
     if isinstance(error, MemoryError) or getattr(error, 'errno', None) in _OF_PROCESS:
         return Fault.PROCESS
     if isinstance(error, OSError):

@@ -105,6 +105,11 @@ CASES = {  # settings of the run that stops after four steps, changes for the on
         {RUN: LONG, 'optim_wrapper.optimizer.betas': (0.9, 0.95)},
         'betas [0.999] there and [0.95] here',
     ),
+    'one cycle': (
+        dict(param_scheduler=[dict(type='OneCycleLR', by_epoch=False, eta_max=0.1, total_steps=LONG)]),
+        {RUN: LONG, 'param_scheduler': [dict(type='OneCycleLR', by_epoch=False, eta_max=0.2, total_steps=LONG)]},
+        'there and',
+    ),
     'more epochs, counted in steps': (EPOCHS, {'train_cfg.max_epochs': 3}, 'WarmupCosineLR.end 4 there and 12 here'),
 }
 
@@ -163,6 +168,23 @@ def test_a_schedule_that_follows_scores_cannot_be_run_again(train):
         train('run', '--resume', param_scheduler=schedule, **{RATE: 0.5, RUN: LONG})
     sentence = explain(error.value)
     assert 'lr 0.01 there and 0.5 here' in sentence and 'ReduceOnPlateauLR follows the scores' in sentence
+
+
+@pytest.mark.parametrize(
+    ('kind', 'setting', 'value', 'moment'),
+    [
+        ('AdamW', 'amsgrad', True, 'max_exp_avg_sq'),
+        ('RMSprop', 'centered', True, 'grad_avg'),
+        ('RMSprop', 'momentum', 0.5, 'momentum_buffer'),
+    ],
+)
+def test_an_average_that_the_checkpoint_has_not_is_no_setting_to_switch_on(train, kind, setting, value, moment):
+    optimizer = dict(_delete_=True, type=kind, lr=0.1)
+    train('run', **POLY, **{'optim_wrapper.optimizer': optimizer})
+    with pytest.raises(ValueError) as error:
+        train('run', '--resume', **POLY, **{RUN: LONG, 'optim_wrapper.optimizer': {**optimizer, setting: value}})
+    sentence = explain(error.value)
+    assert f'and {value} here), and the checkpoint has no {moment}' in sentence and f'give {setting} as' in sentence
 
 
 def test_settings_beside_the_optimizer_are_compared_too():

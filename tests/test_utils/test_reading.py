@@ -4,6 +4,8 @@ import builtins
 import errno
 import http.client
 import io
+import socket
+import ssl
 from urllib.error import HTTPError, URLError
 
 import cv2
@@ -41,6 +43,9 @@ def http_error(code):
         (TimeoutError('timed out'), Fault.STORAGE),
         (URLError(ConnectionRefusedError(errno.ECONNREFUSED, 'refused')), Fault.STORAGE),
         (URLError(OSError(errno.EMFILE, 'too many')), Fault.PROCESS),
+        (URLError(ssl.SSLError(ssl.SSL_ERROR_SSL, 'bad record mac')), Fault.STORAGE),  # 1, which is EPERM elsewhere
+        (ssl.SSLError(ssl.SSL_ERROR_WANT_READ, 'again'), Fault.STORAGE),  # 2, ENOENT
+        (URLError(socket.herror(1, 'unknown host')), Fault.STORAGE),
         (http.client.IncompleteRead(b''), Fault.STORAGE),
         (http_error(503), Fault.STORAGE),
         (http_error(429), Fault.STORAGE),
