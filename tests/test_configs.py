@@ -43,11 +43,12 @@ def write_labels(path, rng, size, values):
 
 
 def make_camvid(root, rng):
-    """Images and labels as in CamVid's folder."""
+    """Images and labels as in CamVid's folder, of two sizes."""
     for split in ('train', 'val'):
         for i in range(2):
-            write_image(root / 'images' / split / f'{i}.jpg', rng, (96, 72))
-            write_labels(root / 'annotations' / split / f'{i}.png', rng, (96, 72), [0, 3, 10, 255])
+            size = (96 + 16 * i, 72)
+            write_image(root / 'images' / split / f'{i}.jpg', rng, size)
+            write_labels(root / 'annotations' / split / f'{i}.png', rng, size, [0, 3, 10, 255])
 
 
 def make_coco(root, rng):
@@ -114,7 +115,7 @@ def read(path):
 
 
 def shrink(cfg, data, work_dir):
-    """One step on two samples, in this process."""
+    """One step on two samples, in this process; both images of a validation are one batch, whatever their sizes."""
     cfg.work_dir = str(work_dir)
     cfg.launcher = 'none'
     for split in ('train', 'val', 'test'):
@@ -122,7 +123,7 @@ def shrink(cfg, data, work_dir):
         if loader is None:
             continue
         loader.update(num_workers=0, pin_memory=False)
-        loader.batch_size = min(loader.batch_size, 2)
+        loader.batch_size = min(loader.batch_size, 2) if split == 'train' else 2
         dataset = loader.dataset
         if dataset.type == 'SyntheticScenesDataset':
             dataset.num_scenes = 2

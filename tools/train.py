@@ -55,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with full_disk_explained(cfg):
         runner = build_runner(cfg)
         runner.train()
-    line = next_step(cfg, runner)
-    if line is not None:
-        print_log(line, logger='current')
+    lines = next_step(cfg, runner)
+    if lines is not None:
+        print_log(lines, logger='current')
 
 
 if __name__ == '__main__':

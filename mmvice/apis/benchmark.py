@@ -1,6 +1,5 @@
 """How long a training step and an inference take, phase by phase (Tables 12 and 13)."""
 
-import platform
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ from mmvice.engine import ViCERunner
 from mmvice.models import ClusterProbeHead, DenseSwAVHead, LinearProbeHead, ProbeSegmentor, ViCE
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.checkpoint import differing_weights
+from mmvice.utils.device import checked_device, device_name, synchronize
 
 from .cli import build_runner, use_mixed_precision
 from .inference import init_model
@@ -40,7 +40,7 @@ HEADS = {'Cluster model': ClusterProbeHead, 'Linear model': LinearProbeHead}
 class PhaseTimer:
     """Splits the time after :meth:`start` into named phases.
 
-    On a CUDA device every border waits until all work given to the device is done, so that a phase is charged with its
+    On an accelerator every border waits until all work given to the device is done, so that a phase is charged with its
     own work alone. That makes the phases longer than in a run which lets them overlap.
 
     Args:
@@ -68,8 +68,7 @@ class PhaseTimer:
         return taken
 
     def _now(self) -> float:
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter()
 
 
@@ -176,7 +175,7 @@ def benchmark_train(
     missing = [key for key in ('model', 'train_dataloader', 'optim_wrapper') if cfg.get(key) is None]
     if missing:
         raise ValueError(f'{cfg.filename} has no {" and no ".join(missing)}: give a config of configs/vice')
-    device = checked_device(device or get_device())
+    device = current_device(device or get_device())
     if amp and device.type != get_device():
         raise ValueError(f'mixed precision follows the device that the Runner finds, {get_device()}, not {device}')
     if batch_size is not None:
@@ -281,7 +280,7 @@ def benchmark_inference(
         raise ValueError('give a linear probe, a cluster probe or both')
     if images < 1 or warmup < 0:
         raise ValueError(f'need at least 1 image and no negative warm-up, got {images} and {warmup}')
-    device = checked_device(device)
+    device = current_device(device)
     probes = {name: _load_probe(*pair, HEADS[name], device) for name, pair in given.items()}
     model = next(iter(probes.values()))
     _require_equal_embedders(probes)
@@ -331,18 +330,15 @@ def time_inference(
     return timer.take()
 
 
-def checked_device(device: str | torch.device) -> torch.device:
+def current_device(device: str | torch.device) -> torch.device:
     """The device, made current where it is one of several GPUs.
 
     Raises:
         ValueError: If PyTorch does not find it.
     """
-    device = torch.device(device)
-    if device.type == 'cuda':
-        if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
-            raise ValueError(f'device {device} was asked for, but PyTorch finds {torch.cuda.device_count()} GPUs')
-        if device.index is not None:
-            torch.cuda.set_device(device)
+    device = checked_device(device)
+    if device.type == 'cuda' and device.index is not None:
+        torch.cuda.set_device(device)
     return device
 
 
@@ -420,9 +416,8 @@ def _statistics(measured: Sequence[dict[str, float]], names: Sequence[str]) -> d
 
 def _surroundings(device: torch.device, *configs: Config) -> dict[str, Any]:
     files = [str(config.filename) for config in configs]
-    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or platform.machine()
     return dict(
-        device=f'{device} ({name})',
+        device=f'{device} ({device_name(device)})',
         threads=torch.get_num_threads(),
         torch=torch.__version__,
         config=files[0] if len(files) == 1 else files,

@@ -21,6 +21,7 @@ from mmvice.utils.checkpoint import (
     resolve_checkpoint,
 )
 from mmvice.utils.console import use_console_without_run
+from mmvice.utils.device import checked_device
 from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization import fit_within
 
@@ -56,9 +57,7 @@ def init_model(
         pickle.UnpicklingError: If the checkpoint holds more than weights and plain values.
     """
     use_console_without_run()
-    device = torch.device(device)
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'device {device} was asked for, but PyTorch finds no CUDA device')
+    device = checked_device(device)
     if not isinstance(config, Config):
         if not Path(config).is_file():
             raise FileNotFoundError(f'no config file at {config}')

@@ -10,7 +10,7 @@ _IMAGES = 'path/to/images'
 
 
 def next_step(cfg: Config, runner: Runner) -> str | None:
-    """The commands that look at what was trained, and measure it, in one line for a shell.
+    """What a training has left, and the commands that look at it and measure it, each on a line of its own for a shell.
 
     They name the config in the work folder, which has what the command line has changed.
 
@@ -19,7 +19,7 @@ def next_step(cfg: Config, runner: Runner) -> str | None:
         runner: Its Runner, after training.
 
     Returns:
-        str: The line; None where nothing was saved, or there is nothing to measure by.
+        str: The lines; None where nothing was saved, or there is nothing to measure by.
     """
     checkpoint = find_latest_checkpoint(runner.work_dir)
     if checkpoint is None or cfg.filename is None:
@@ -32,9 +32,9 @@ def next_step(cfg: Config, runner: Runner) -> str | None:
         look = _command('tools/visualization/embeddings.py', config, checkpoint, images, '--concepts')
         option = f'model.embedder_checkpoint={checkpoint}'
         probe = _command('tools/train.py', _probe(Path(cfg.filename)), '--cfg-options', option)
-        return f'{done} See its concepts: {look}   Measure it by a probe: {probe}'
+        return f'{done} See its concepts:\n{look}\nMeasure it by a probe:\n{probe}'
     if cfg.get('test_dataloader') is not None:
-        return f'{done} Measure it: {_command("tools/test.py", config, checkpoint)}'
+        return f'{done} Measure it:\n{_command("tools/test.py", config, checkpoint)}'
     return None
 
 

@@ -7,7 +7,7 @@ from .data_preprocessor import ViCEDataPreprocessor
 from .decoders import HypercolumnDecoder, LightFPN, SegHeadDecoder
 from .embedder import EmbedderMixin
 from .heads import ClusterProbeHead, DenseSwAVHead, LinearProbeHead
-from .segmentors import ProbeSegmentor, load_embedder
+from .segmentors import EncoderDecoder, ProbeSegmentor, load_embedder
 from .vice import ViCE
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     'ColorPosition',
     'DenseSwAVHead',
     'EmbedderMixin',
+    'EncoderDecoder',
     'HypercolumnDecoder',
     'LightFPN',
     'LinearProbeHead',

@@ -1,5 +1,7 @@
 """The network of ViCE: a backbone, a decoder, and the embedding map they give."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseModel
 from mmseg.utils import ConfigType, OptConfigType
@@ -58,6 +60,22 @@ class EmbedderMixin:
         """Embed normalised images (B, 3, H, W)."""
         inputs = inputs.contiguous(memory_format=self.memory_format)
         return EmbeddingMap(self.decoder(self.backbone(inputs)), inputs.shape[-2:])
+
+    def embed_sizes(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
+        """Embed images of any sizes, those of one size together.
+
+        Args:
+            inputs: Normalised images (B, 3, H, W), or a list of (3, H, W).
+
+        Returns:
+            list: For every size the places of its images in the batch, and their embeddings.
+        """
+        if isinstance(inputs, Tensor):
+            return [(list(range(len(inputs))), self.embed(inputs))]
+        places: dict[torch.Size, list[int]] = {}
+        for place, image in enumerate(inputs):
+            places.setdefault(image.shape, []).append(place)
+        return [(own, self.embed(torch.stack([inputs[place] for place in own]))) for own in places.values()]
 
 
 def build_preprocessor(config: OptConfigType) -> nn.Module | None:

@@ -1,5 +1,7 @@
 """ViCE: learning visual concept embeddings from views that share regions."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
@@ -73,12 +75,12 @@ class ViCE(EmbedderMixin, BaseModel):
         load_pretrained(self, self.pretrained)
 
     def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+        self, inputs: Tensor | Sequence[Tensor], data_samples: list | None = None, mode: str = 'tensor'
     ) -> dict[str, Tensor] | list[SegDataSample] | EmbeddingMap:
         """Run in one of MMEngine's three modes.
 
         Args:
-            inputs: Normalised views or images (B, 3, H, W).
+            inputs: Normalised views or images (B, 3, H, W); for 'predict' also a list of images (3, H, W).
             data_samples: N :class:`ViewsDataSample` for 'loss'; B ``SegDataSample`` or None for 'predict'.
             mode: 'loss' gives a dict of losses and diagnostics, 'predict' a list of ``SegDataSample`` with the concept
                 of every pixel, 'tensor' the :class:`EmbeddingMap`.
@@ -115,21 +117,24 @@ class ViCE(EmbedderMixin, BaseModel):
         return log_vars
 
     @torch.no_grad()
-    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+    def predict(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: list[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
         """Cut images into the learned concepts: every pixel gets the index of its nearest concept.
 
         Args:
-            inputs: Images (B, 3, H, W), not padded.
+            inputs: Images (B, 3, H, W), or a list of (3, H, W) for several sizes, not padded.
             data_samples: B samples that the result is written into, or None for new ones.
 
         Returns:
             list: B samples; ``pred_sem_seg.data`` is int64 (1, h, w) in 0..K-1, at the sample's ``ori_shape`` if it has
             one, else at the size of the input.
         """
-        embeddings, unit_concepts = self.embed(inputs), self.head.unit_concepts()
-        data_samples = [SegDataSample() for _ in range(len(embeddings))] if data_samples is None else data_samples
-        for b, sample in enumerate(data_samples):
-            size = sample.metainfo.get('ori_shape', embeddings.size)[:2]
-            concepts = EmbeddingMap(embeddings.features[b : b + 1], size).argmax(unit_concepts)
-            sample.set_data(dict(pred_sem_seg=PixelData(data=concepts)))
+        unit_concepts = self.head.unit_concepts()
+        data_samples = [SegDataSample() for _ in range(len(inputs))] if data_samples is None else data_samples
+        for places, embeddings in self.embed_sizes(inputs):
+            for b, sample in enumerate(data_samples[place] for place in places):
+                size = sample.metainfo.get('ori_shape', embeddings.size)[:2]
+                concepts = EmbeddingMap(embeddings.features[b : b + 1], size).argmax(unit_concepts)
+                sample.set_data(dict(pred_sem_seg=PixelData(data=concepts)))
         return data_samples

@@ -1,4 +1,8 @@
-"""Moving small host-side values to the device."""
+"""What depends on the kind of device: copies, fp64, waiting, random numbers, names."""
+
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -11,6 +15,11 @@ def has_double(device: torch.device | str) -> bool:
     return torch.device(device).type not in _WITHOUT_DOUBLE
 
 
+def to_double(tensor: Tensor) -> Tensor:
+    """A tensor in fp64, on the CPU where its device has none."""
+    return (tensor if has_double(tensor.device) else tensor.cpu()).double()
+
+
 def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """``tensor`` on ``device``; the host does not wait for a GPU.
 
@@ -20,3 +29,46 @@ def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     if torch.device(device).type == 'cuda' and tensor.device.type == 'cpu':
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
+
+
+def checked_device(device: torch.device | str) -> torch.device:
+    """The device.
+
+    Raises:
+        ValueError: If PyTorch does not find it.
+    """
+    device = torch.device(device)
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        kind = device.type.upper()
+        raise ValueError(f'device {device} was asked for, but PyTorch finds no {kind} device of this number') from error
+    return device
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until all work that was given to a device is done."""
+    module = torch.get_device_module(device)
+    if device.type == 'mps':  # there is one, which it does not take as an argument
+        module.synchronize()
+    else:
+        module.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """What a device calls itself, else its kind; of the CPU, the processor."""
+    if device.type == 'cpu':
+        return platform.processor() or platform.machine()
+    name = getattr(torch.get_device_module(device), 'get_device_name', None)
+    return device.type if name is None else name(device)
+
+
+@contextmanager
+def kept_random_state(devices: Iterable[torch.device]) -> Iterator[None]:
+    """PyTorch's random numbers of the CPU and of these devices go on afterwards as if nothing had been drawn."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(()))
+        for device in devices:
+            if device.type != 'cpu':
+                stack.enter_context(torch.random.fork_rng((device,), device_type=device.type))
+        yield

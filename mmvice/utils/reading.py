@@ -5,7 +5,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -189,17 +189,31 @@ def read_image_header(path: str | Path) -> Header:
         raise UnusableFileError(f'{printable(path)} {error}') from error
 
 
-def decoding_of(cfg: Mapping) -> dict:
-    """What a config's ``LoadImageFromFile`` says of values that are not of 8 bits, as options of :func:`read_image`."""
-    for name in ('test_dataloader', 'train_dataloader'):
-        for step in _steps((cfg.get(name) or {}).get('dataset') or {}):
+def decoding_of(cfg: Mapping, loader: str = 'test_dataloader') -> dict:
+    """What a config's ``LoadImageFromFile`` says of values that are not of 8 bits, as options of :func:`read_image`.
+
+    Args:
+        cfg: The config.
+        loader: The data loader whose images they are, as of :func:`pipelines`.
+    """
+    for pipeline in pipelines(cfg, loader):
+        for step in pipeline:
             if type_name(step) == 'LoadImageFromFile':
                 return {key: step[key] for key in ('value_range', 'percentiles') if step.get(key) is not None}
     return {}
 
 
-def _steps(dataset: Mapping) -> Iterator[Mapping]:
-    """The steps of a data set's config, or of those within it, where it is a wrapper such as ``ConcatDataset``."""
-    yield from dataset.get('pipeline') or ()
+def pipelines(cfg: Mapping, loader: str = 'test_dataloader') -> Iterator[Sequence[Mapping]]:
+    """The pipelines of a config: those of a data loader, then those of testing and training.
+
+    A data set that is a wrapper, such as ``ConcatDataset`` or ``RepeatDataset``, has those of its members.
+    """
+    for name in dict.fromkeys((loader, 'test_dataloader', 'train_dataloader')):
+        yield from _pipelines((cfg.get(name) or {}).get('dataset') or {})
+
+
+def _pipelines(dataset: Mapping) -> Iterator[Sequence[Mapping]]:
+    if dataset.get('pipeline'):
+        yield dataset['pipeline']
     for member in dataset.get('datasets') or filter(None, [dataset.get('dataset')]):
-        yield from _steps(member)
+        yield from _pipelines(member)

@@ -66,8 +66,7 @@ class EmbeddingPCA:
         Raises:
             ValueError: If there is no embedding, or one is not finite.
         """
-        _check_sample(embeddings)
-        vectors = embeddings.double()
+        vectors = _checked_sample(embeddings).double()
         mean = vectors.mean(0)
         centred = vectors - mean
         variances, directions = torch.linalg.eigh(centred.T @ centred / len(vectors))
@@ -123,7 +122,7 @@ class EmbeddingClusters:
             ImportError: If FAISS is missing.
             ValueError: If there are fewer embeddings than clusters, or one is not finite.
         """
-        _check_sample(embeddings)
+        embeddings = _checked_sample(embeddings)
         if not 1 <= num_clusters <= len(embeddings):
             raise ValueError(f'{num_clusters} clusters cannot be found in {len(embeddings)} embeddings')
         vectors = np.ascontiguousarray(embeddings.float().numpy())
@@ -148,12 +147,14 @@ class EmbeddingClusters:
 
     def shares(self, embeddings: Tensor) -> np.ndarray:
         """Share of a sample of embeddings (n, D) that falls into each cluster: float (K,), 0 to 1."""
-        nearest = (embeddings.float() @ self.centroids.T - self.centroids.square().sum(1) / 2).argmax(1)
+        nearest = (embeddings.cpu().float() @ self.centroids.T - self.centroids.square().sum(1) / 2).argmax(1)
         return nearest.bincount(minlength=len(self)).double().div(max(len(embeddings), 1)).numpy()
 
 
-def _check_sample(embeddings: Tensor) -> None:
+def _checked_sample(embeddings: Tensor) -> Tensor:
+    """A sample of embeddings on the CPU, which has fp64 and is where FAISS and NumPy read it."""
     if embeddings.ndim != 2 or len(embeddings) == 0:
         raise ValueError(f'need a sample of embeddings (n, D), n >= 1, got shape {tuple(embeddings.shape)}')
     if not embeddings.isfinite().all():
         raise ValueError('some embeddings are not finite: the network gives NaN or inf')
+    return embeddings.cpu()

@@ -1,4 +1,4 @@
-"""The last line of a training."""
+"""The last lines of a training."""
 
 import shlex
 from types import SimpleNamespace
@@ -23,11 +23,11 @@ def runner(tmp_path):
 
 
 def test_after_pretraining(runner, pytestconfig):
-    line = next_step(Config.fromfile(pytestconfig.rootpath / VICE), runner)
-    done, rest = line.split(' See its concepts: ')
-    look, measure = map(shlex.split, rest.split('   Measure it by a probe: '))
+    done, look, measuring, measure = next_step(Config.fromfile(pytestconfig.rootpath / VICE), runner).split('\n')
+    look, measure = map(shlex.split, (look, measure))
     checkpoint = f'{runner.work_dir}/iter_7.pth'
-    assert done == f'Trained for 7 steps: {checkpoint}.'
+    assert done == f'Trained for 7 steps: {checkpoint}. See its concepts:'
+    assert measuring == 'Measure it by a probe:'
     config = f'{runner.work_dir}/vice_r18_light-fpn_adamw-2k_camvid-64x64.py'
     assert look == [
         'python', 'tools/visualization/embeddings.py', config, checkpoint, 'data/my images', '--concepts'
@@ -43,8 +43,14 @@ def test_after_a_probe_and_where_nothing_was_saved(runner, tmp_path):
     runner.model = SimpleNamespace(decode_head=None)
     file = tmp_path / 'probe.py'
     file.write_text('test_dataloader = dict()')
-    words = shlex.split(next_step(Config.fromfile(file), runner).split(' Measure it: ')[1])
-    assert words == ['python', 'tools/test.py', f'{runner.work_dir}/probe.py', f'{runner.work_dir}/iter_7.pth']
+    done, measure = next_step(Config.fromfile(file), runner).split('\n')
+    assert done.endswith('Measure it:')
+    assert shlex.split(measure) == [
+        'python',
+        'tools/test.py',
+        f'{runner.work_dir}/probe.py',
+        f'{runner.work_dir}/iter_7.pth',
+    ]
     file.write_text('model = dict()')
     assert next_step(Config.fromfile(file), runner) is None
     runner.work_dir = str(tmp_path)

@@ -192,3 +192,20 @@ def test_imagenet_weights_in_torchvisions_format_reach_the_backbone(tmp_path):
     own = model.backbone.state_dict()
     assert set(own) == {key for key in weights if not key.startswith('fc.')}
     assert all(torch.equal(own[key], weights[key]) for key in own)
+
+
+@pytest.mark.parametrize('sizes', [[(33, 47), (64, 32)], [(32, 32), (40, 24), (32, 32)], [(1, 90), (90, 1), (17, 17)]])
+def test_predictions_of_images_of_several_sizes_are_those_of_the_images_alone(sizes):
+    model = build().eval()
+    images = [torch.randint(256, (3, *size), dtype=torch.uint8) for size in sizes]
+
+    def predicted(chosen):
+        samples = [SegDataSample(metainfo=dict(ori_shape=(image.shape[1] * 2, image.shape[2]))) for image in chosen]
+        data = model.data_preprocessor(dict(inputs=chosen, data_samples=samples), False)
+        return [sample.pred_sem_seg.data for sample in model(**data, mode='predict')]
+
+    for image, together in zip(images, predicted(images)):
+        assert together.shape == (1, 2 * image.shape[1], image.shape[2])
+        assert (predicted([image])[0] == together).float().mean() > 0.999  # rounding may decide ties
+    unnamed = model.predict([image.float() for image in images])
+    assert [tuple(sample.pred_sem_seg.data.shape[1:]) for sample in unnamed] == sizes

@@ -1,5 +1,6 @@
 """Superpixels stored by the tool: the same training samples as computed ones; every mishap."""
 
+import json
 import runpy
 from pathlib import Path
 
@@ -169,3 +170,51 @@ def test_what_cannot_be_stored_is_refused(tool, config, tmp_path, old, new, mess
 def test_superpixels_are_not_put_among_the_images(tool, config, tmp_path):
     with pytest.raises(SystemExit, match='which is searched for images'):
         tool([str(config), str(tmp_path / 'data/images/sp')])
+
+
+CLASSES = """
+from mmcv.transforms import CenterCrop
+from mmseg.datasets.transforms import ResizeShortestEdge
+from mmvice.datasets import UnlabeledImageDataset
+from mmvice.datasets.transforms import (
+    ContextualViewCrop, LoadImageFromFile, MutualRegions, PackViCEInputs, SuperpixelSLIC
+)
+
+train_dataloader = dict(dataset=dict(
+    type=UnlabeledImageDataset,
+    data_root={root!r},
+    data_prefix=dict(img_path=['images']),
+    pipeline=[
+        dict(type=LoadImageFromFile),
+        dict(type=ResizeShortestEdge, scale=72, max_size=1000),
+        dict(type=CenterCrop, crop_size=(72, 72)),
+        dict(type=SuperpixelSLIC, region_size=8),
+        dict(type=ContextualViewCrop, num_views=3, view_size=48, scale_range=(0.5, 1.5)),
+        dict(type=MutualRegions),
+        dict(type=PackViCEInputs),
+    ],
+))
+"""
+
+
+def test_a_config_of_classes_is_stored_and_the_printed_one_trains_with_the_files(tool, config, tmp_path, capsys):
+    config.write_text(CLASSES.format(root=str(tmp_path / 'data')))
+    tool([str(config), str(tmp_path / 'sp'), '--workers', '1', '--cfg-options', 'train_dataloader.dataset.min_size=9'])
+    out = capsys.readouterr().out
+    assert stored(tmp_path / 'sp') >= NAMES
+    (tmp_path / 'stored.py').write_text(out[out.index('from mmengine') :])
+    computing, reading = (Config.fromfile(path).train_dataloader.dataset for path in (config, tmp_path / 'stored.py'))
+    computing.min_size = 9
+    assert reading.min_size == 9 and reading.pipeline[3].type == 'LoadSuperpixels'
+    computed, read = (DATASETS.build(part)[SeededIndex(0, (7, 0))] for part in (computing, reading))
+    assert torch.equal(computed['inputs'], read['inputs'])
+    assert torch.equal(computed['data_samples'].regions, read['data_samples'].regions)
+    names = [step['type'] for step in json.loads((tmp_path / 'sp/superpixels.json').read_text())['steps']]
+    assert names[0] == 'mmvice.datasets.transforms.LoadImageFromFile'
+
+
+def test_another_data_set_is_named_by_its_class(tool, config, tmp_path):
+    text = CLASSES.replace('UnlabeledImageDataset', 'CamVidDataset').format(root=str(tmp_path / 'data'))
+    config.write_text(text)
+    with pytest.raises(SystemExit, match="must be an UnlabeledImageDataset, but is of type 'CamVidDataset'"):
+        tool([str(config), str(tmp_path / 'sp')])

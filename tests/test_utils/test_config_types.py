@@ -1,5 +1,7 @@
 """Types of a config are names or classes."""
 
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -8,6 +10,10 @@ from torch.nn import SyncBatchNorm
 from mmvice.apis import cli, use_mixed_precision, use_tta
 from mmvice.apis.dist import _replace_sync_bn
 from mmvice.apis.images import resize_of
+from mmvice.apis.paper.checks import _differences
+from mmvice.apis.paper.configs import load
+from mmvice.apis.paper.logs import read_probe
+from mmvice.apis.probe_benchmark.plan import merged
 from mmvice.datasets.transforms import Resize
 from mmvice.models import ProbeSegmentor
 
@@ -39,3 +45,28 @@ def test_a_probe_a_step_and_a_norm_are_told_by_their_classes():
     norm = ConfigDict(norm_cfg=dict(type=SyncBatchNorm))
     _replace_sync_bn(norm)
     assert norm.norm_cfg.type == 'CPUSyncBN'
+
+
+LOOP = """
+from mmvice.engine.loops import ClusterFitLoop
+from mmvice.models import LightFPN
+
+train_cfg = dict(type=ClusterFitLoop)
+model = dict(decoder=dict(type=LightFPN, embed_dims=8))
+"""
+
+
+def test_the_paper_and_the_benchmark_read_configs_of_classes(tmp_path):
+    """Their copies of a config hold the classes by their full names."""
+    file = tmp_path / 'probe.py'
+    file.write_text(LOOP)
+    cfg = load(SimpleNamespace(file=lambda name: tmp_path / f'{name}.py'), 'probe')
+    for own in (cfg, Config.fromfile(file), merged(file, {'train_cfg.seed': 1})):
+        (tmp_path / 'now/vis_data').mkdir(parents=True, exist_ok=True)
+        (tmp_path / 'now/vis_data/scalars.json').write_text('{"mIoU": 40.0, "step": 1}')
+        run = read_probe(tmp_path, own)
+        assert (run.total, run.finished, run.metrics['mIoU']) == (1, True, 40)
+    named = dict(decoder=dict(type='LightFPN', embed_dims=16), backbone={})
+    assert not [*_differences('a', named, 'b', cfg.model)]
+    named['decoder']['type'] = 'SegHeadDecoder'
+    assert len([*_differences('a', named, 'b', cfg.model)]) == 1

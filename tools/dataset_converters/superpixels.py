@@ -140,7 +140,9 @@ def config_lines(config: str, dataset: ConfigDict, options: Sequence[str], outpu
     start = 'train_dataloader.dataset.'
     changed = sorted({name[len(start) :].split('.')[0] for name in options if name.startswith(start)})
     settings = ''.join(f', {name}={_literal(dataset[name])}' for name in changed if name != 'pipeline')
-    if 'pipeline' in changed:
+    of_classes = not all(isinstance(step['type'], str) for step in dataset.pipeline)
+    dataset = ConfigDict(dataset.to_dict())  # with the names of classes
+    if 'pipeline' in changed or of_classes:
         steps = [loading if type_name(step) in COMPUTING else _literal(step) for step in dataset.pipeline]
         pipeline = ''.join(f'    {step},\n' for step in steps)
     else:
@@ -150,11 +152,12 @@ def config_lines(config: str, dataset: ConfigDict, options: Sequence[str], outpu
     else step
     for step in _base_.train_dataloader.dataset.pipeline
 """
-    return f"""_base_ = {'./' + Path(config).name!r}
-train_pipeline = [
-{pipeline}]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline{settings}))
-"""
+    steps = f'train_pipeline = [\n{pipeline}]\n'
+    if of_classes:  # such a config cannot be a _base_ of one with names
+        base = f'from mmengine.config import read_base\n\nwith read_base():\n    from .{Path(config).stem} import *\n'
+        return f'{base}\n{steps}train_dataloader.dataset.update(pipeline=train_pipeline{settings})\n'
+    base = f'_base_ = {"./" + Path(config).name!r}\n'
+    return f'{base}{steps}train_dataloader = dict(dataset=dict(pipeline=train_pipeline{settings}))\n'
 
 
 def _literal(value: object) -> str:
@@ -178,8 +181,11 @@ def convert_all(args: argparse.Namespace) -> None:
         raise ValueError(f'{args.config} has no train_dataloader')
     steps = steps_to_superpixels(cfg.train_dataloader.dataset.pipeline)
     kind = cfg.train_dataloader.dataset.type
-    if not issubclass(DATASETS.get(kind) or object, UnlabeledImageDataset):
-        raise ValueError(f'the train data set must be an UnlabeledImageDataset, but is of type {kind!r}')
+    if not issubclass(kind if isinstance(kind, type) else DATASETS.get(kind) or object, UnlabeledImageDataset):
+        raise ValueError(
+            'the train data set must be an UnlabeledImageDataset, but is of type '
+            f'{type_name(cfg.train_dataloader.dataset)!r}'
+        )
     dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': []})
     output_dir, img_root = os.path.expanduser(args.output_dir), image_root(dataset)
     check_place(dataset, output_dir)

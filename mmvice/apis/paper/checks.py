@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmvice.utils.config_types import type_name
+
 from .configs import is_template, load, reads_embedder, setting
 from .folders import pretraining_run, probe_run
 from .scaling import base_batch_size
@@ -90,7 +92,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             if key not in INITIAL_WEIGHTS:
-                yield from _leaves(f'{name}.{key}', item)
+                yield from _leaves(f'{name}.{key}', type_name(value) if key == 'type' else item)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
             yield from _leaves(f'{name}.{i}', item)

@@ -219,7 +219,7 @@ class _Planner:
         embedder = self.benchmark.embedders[row.embedder]
         tried = placed(config, self.probe_options)
         options = {**self._architecture(row), **embedder, **probe.options, **tried, 'randomness.seed': seed}
-        if merged(config, {}).train_cfg.type == 'ClusterFitLoop':
+        if type_name(merged(config, {}).train_cfg) == 'ClusterFitLoop':
             options['train_cfg.seed'] = seed
         checkpoint = None
         if pretraining is not None:

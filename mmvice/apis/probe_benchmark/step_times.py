@@ -12,6 +12,7 @@ from mmengine.device import get_device
 
 from mmvice.apis.benchmark import build_training, endless, enter_steady_state
 from mmvice.models import ViCE
+from mmvice.utils.device import device_name, synchronize
 from mmvice.utils.files import write_file
 from mmvice.utils.provenance import provenance
 
@@ -54,9 +55,9 @@ class TimedTraining:
         return loaded - start, self._now() - loaded
 
     def _now(self) -> float:
-        if self.device.type != 'cuda':
+        if self.device.type == 'cpu':
             return time.process_time()
-        torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter()
 
 
@@ -104,7 +105,7 @@ def time_steps(jobs: Sequence[Job], rounds: int, say: Callable[[str], None] = pr
         size=jobs[0].size,
         runs=runs,
         rounds=rounds,
-        device=torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu, one thread',
+        device='cpu, one thread' if device.type == 'cpu' else device_name(device),
         **provenance(),
     )
 

@@ -20,6 +20,7 @@ from mmvice.datasets.seeded_sampling import seeded_generators
 from mmvice.datasets.transforms import ContextualViewCrop
 from mmvice.registry import HOOKS
 from mmvice.structures import EmbeddingMap
+from mmvice.utils.device import kept_random_state
 from mmvice.utils.palette import palette
 from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization.drawing import draw_labels, enlarge_small, fit_within, panel
@@ -185,9 +186,9 @@ def _members(dataset: Dataset) -> list[Dataset]:
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Put a model into evaluation for a while; its modes and all random number generators are as before afterwards."""
     modes = {module: module.training for module in model.modules()}
-    devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+    devices = {parameter.device for parameter in model.parameters()}
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices):
+    with kept_random_state(devices):
         try:
             for module in modes:
                 module.training = False

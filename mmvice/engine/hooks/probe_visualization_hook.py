@@ -11,7 +11,6 @@ import torch
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
-from torch.utils.data import Dataset
 
 from mmvice.datasets.image_names import image_output_names
 from mmvice.registry import HOOKS
@@ -25,8 +24,8 @@ class ProbeVisualizationHook(SegVisualizationHook):
     """MMSegmentation's hook, for images that need not be files.
 
     It draws image, truth and prediction side by side. Where ``img_path`` is no file, as for rendered scenes, the image
-    is the one of the data batch; a file is read with the values of black and white of the config's loader. The image is
-    brought to the size of the prediction. Small pictures go without class names.
+    is the one of the data batch; a file is read with the values of black and white of the data loader that it is of.
+    The image is brought to the size of the prediction. Small pictures go without class names.
     The pictures of a test have the names of the images and lie as these do; those of a validation also have the step.
 
     Args:
@@ -55,15 +54,16 @@ class ProbeVisualizationHook(SegVisualizationHook):
     def before_val(self, runner: Runner) -> None:
         """Name the pictures."""
         if self.draw:
-            self._prepare(runner, runner.val_dataloader.dataset)
+            self._prepare(runner, 'val_dataloader')
 
     def before_test(self, runner: Runner) -> None:
         """Name the pictures."""
         if self.draw:
-            self._prepare(runner, runner.test_dataloader.dataset)
+            self._prepare(runner, 'test_dataloader')
 
-    def _prepare(self, runner: Runner, dataset: Dataset) -> None:
-        self._names, self._decoding = image_output_names(dataset), decoding_of(runner.cfg)
+    def _prepare(self, runner: Runner, loader: str) -> None:
+        self._names = image_output_names(getattr(runner, loader).dataset)
+        self._decoding = decoding_of(runner.cfg, loader)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]

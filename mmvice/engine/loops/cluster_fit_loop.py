@@ -113,7 +113,7 @@ class ClusterFitLoop(BaseLoop):
         once = iter(self._first_of_its_image())
         for inputs, data_samples in self._batches(model, 'classes of clusters'):
             own = [next(once) for _ in data_samples]
-            for places, embeddings in model.extract_maps(inputs):
+            for places, embeddings in model.embed_sizes(inputs):
                 new = [k for k, place in enumerate(places) if own[place]]
                 labels = [data_samples[places[k]].gt_sem_seg.data.squeeze(0) for k in new]
                 if new:
@@ -141,7 +141,7 @@ class ClusterFitLoop(BaseLoop):
         drawn, indices = [], iter(self._indices())
         for inputs, _ in self._batches(model, 'embeddings for k-means'):
             own, of_image = [next(indices) for _ in inputs], {}
-            for places, embeddings in model.extract_maps(inputs):
+            for places, embeddings in model.embed_sizes(inputs):
                 height, width = embeddings.size
                 pixels = torch.from_numpy(draws[[own[place] for place in places]] % (height * width)).long()
                 batch = torch.arange(len(embeddings))[:, None].expand_as(pixels)

@@ -13,7 +13,7 @@ from mmvice.models.utils import CollapseMonitor
 from mmvice.ops import sinkhorn_knopp, sum_over_processes, unit_vectors
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.device import to_device
+from mmvice.utils.device import to_device, to_double
 
 
 @MODELS.register_module()
@@ -269,7 +269,7 @@ class DenseSwAVHead(BaseModule):
 
 def _have_unit_length(vectors: Tensor) -> bool:
     """Whether rows have unit length to within rounding; such rows of a checkpoint are taken bit for bit."""
-    return bool(((vectors.double().norm(dim=1) - 1).abs() < 1e-5).all())
+    return bool(((to_double(vectors).norm(dim=1) - 1).abs() < 1e-5).all())
 
 
 def _view_major(num_regions: Sequence[int], num_views: int) -> Tensor:

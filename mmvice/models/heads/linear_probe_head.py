@@ -10,10 +10,11 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from mmvice.models.utils import labelled_accuracy
 from mmvice.ops import num_processes
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.device import has_double
+from mmvice.utils.device import has_double, to_double
 
 _PIXELS_PER_CHANNEL = 1000  # that a covariance is estimated from
 _DOUBLE_CHANNELS = 256  # of which moments are still computed in fp64
@@ -122,13 +123,9 @@ class LinearProbeHead(BaseDecodeHead):
         return self.loss_by_feat(logits.T[None, :, None], [row])
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """MMSegmentation's losses of logits (B, classes, H, W).
-
-        ``acc_seg`` is 0 where nothing is labelled, and not the 100 of MMSegmentation.
-        """
+        """MMSegmentation's losses of logits (B, classes, H, W), with :func:`labelled_accuracy`."""
         losses = super().loss_by_feat(seg_logits, batch_data_samples)
-        labels = self._stack_batch_gt(batch_data_samples)
-        return losses | dict(acc_seg=losses['acc_seg'] * (labels != self.ignore_index).any())
+        return labelled_accuracy(losses, batch_data_samples, self.ignore_index)
 
     def linear_map(self, embeddings: EmbeddingMap | Sequence[Masked] | None = None) -> tuple[Tensor, Tensor]:
         """The probe as one linear map: weight (classes, D) and bias (classes,).
@@ -183,7 +180,7 @@ class LinearProbeHead(BaseDecodeHead):
     @torch.no_grad()
     def _fit_whitening(self, embeddings: Sequence[Masked]) -> None:
         """Find the coordinates: those in which the batches so far, of all processes, have covariance 1."""
-        first, second, count = (_to_double(value) for value in _moments(embeddings))
+        first, second, count = (to_double(value) for value in _moments(embeddings))
         sums = torch.cat([first * count, (second * count).flatten(), count])
         self._sums = sums if self._sums is None else self._sums + sums
         count, dims = self._sums[-1], self.in_channels
@@ -224,18 +221,12 @@ def _unpadded(maps: Sequence[EmbeddingMap], paddings: Sequence[Sequence[int]]) -
     return masks
 
 
-def _to_double(value: Tensor) -> Tensor:
-    """In fp64, on the CPU where the device has none."""
-    return (value if has_double(value.device) else value.cpu()).double()
-
-
 def _moments(embeddings: Sequence[Masked]) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (D,), mean outer product (D, D) and number (1,) of the pixels of all maps and all processes."""
     parts = []
     for e, mask in embeddings:
-        if e.embed_dims <= _DOUBLE_CHANNELS and has_double(
-            e.features.device
-        ):  # a variance is the small difference of two moments
+        # a variance is the small difference of two moments
+        if e.embed_dims <= _DOUBLE_CHANNELS and has_double(e.features.device):
             e = EmbeddingMap(e.features.double(), e.size)
         first, second = e.moments(mask)
         count = first.new_full((1,), len(e) * e.size[0] * e.size[1]) if mask is None else mask.sum()[None].to(first)

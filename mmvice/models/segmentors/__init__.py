@@ -1,5 +1,6 @@
 """Segmentors: what measures and uses the embeddings."""
 
+from .encoder_decoder import EncoderDecoder
 from .probe_segmentor import ProbeSegmentor, load_embedder
 
-__all__ = ['ProbeSegmentor', 'load_embedder']
+__all__ = ['EncoderDecoder', 'ProbeSegmentor', 'load_embedder']

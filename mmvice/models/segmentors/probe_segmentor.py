@@ -102,26 +102,14 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         super().init_weights()
         load_embedder(self, self.embedder_checkpoint)
 
-    def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
+    def embed(self, inputs: Tensor) -> EmbeddingMap:
         """Embed images (B, 3, H, W), without gradients if the embedder is frozen."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_embedder):
-            return self.embed(inputs)
+            return super().embed(inputs)
 
-    def extract_maps(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
-        """Embed images of any sizes, those of one size together.
-
-        Args:
-            inputs: Images (B, 3, H, W), or a list of (3, H, W).
-
-        Returns:
-            list: For every size the places of its images in the batch, and their embeddings.
-        """
-        if isinstance(inputs, Tensor):
-            return [(list(range(len(inputs))), self.extract_feat(inputs))]
-        places: dict[torch.Size, list[int]] = {}
-        for place, image in enumerate(inputs):
-            places.setdefault(image.shape, []).append(place)
-        return [(own, self.extract_feat(torch.stack([inputs[place] for place in own]))) for own in places.values()]
+    def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
+        """What MMSegmentation calls :meth:`embed`."""
+        return self.embed(inputs)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Class logits (B, classes, H, W) of images (B, 3, H, W)."""
@@ -132,7 +120,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         if not self.freeze_embedder and not isinstance(inputs, Tensor):
             # batch norm of an embedder that learns takes its statistics from one batch, and in every process from one
             inputs, data_samples = stack_batch(inputs, data_samples, size_divisor=1)
-        maps = self.extract_maps(inputs)
+        maps = self.embed_sizes(inputs)
         data_samples = [data_samples[place] for places, _ in maps for place in places]
         losses = self.decode_head.loss([embeddings for _, embeddings in maps], data_samples, self.train_cfg)
         return {f'decode.{name}': value for name, value in losses.items()}
@@ -147,7 +135,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         """
         if data_samples is None:
             data_samples = [SegDataSample(metainfo=dict(ori_shape=image.shape[1:])) for image in inputs]
-        for places, maps in self.extract_maps(inputs):
+        for places, maps in self.embed_sizes(inputs):
             samples = [data_samples[place] for place in places]
             if (self.test_cfg or {}).get('seg_logits') or any(map(_is_moved, samples)):
                 metas = [sample.metainfo for sample in samples]

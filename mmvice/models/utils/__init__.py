@@ -4,6 +4,7 @@ from .collapse_monitor import CollapseMonitor
 from .cpu_sync_batch_norm import CPUSyncBatchNorm
 from .decoder_fit import check_decoder_fits
 from .frozen_model_wrapper import FrozenModelWrapper
+from .labelled_accuracy import labelled_accuracy
 from .pretrained import fit_weights, load_pretrained
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     'FrozenModelWrapper',
     'check_decoder_fits',
     'fit_weights',
+    'labelled_accuracy',
     'load_pretrained',
 ]

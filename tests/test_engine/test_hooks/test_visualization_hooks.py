@@ -243,6 +243,24 @@ def test_files_of_more_than_8_bits_are_shown_as_the_loader_reads_them(visualizer
     assert len(visualizer) == 2
 
 
+@pytest.mark.parametrize('shown', ['val', 'test'])
+def test_images_are_shown_as_their_own_loader_reads_them(visualizer, tmp_path, shown):
+    """Where those of validation and test differ, and one is within a wrapper."""
+    path = str(tmp_path / 'a.png')
+    values = np.linspace(0, 4095, 144).astype(np.uint16).reshape(6, 8, 3)
+    cv2.imwrite(path, values)
+    runner, highest = runner_of(path), dict(val=4095, test=8190)
+    parts = {
+        name: dict(pipeline=[dict(type='LoadImageFromFile', value_range=(0, top))]) for name, top in highest.items()
+    }
+    wrapped = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', dataset=parts['val'])])
+    runner.cfg = dict(val_dataloader=dict(dataset=wrapped), test_dataloader=dict(dataset=parts['test']))
+    hook = ProbeVisualizationHook(draw=True, interval=1)
+    getattr(hook, f'before_{shown}')(runner)
+    getattr(hook, f'after_{shown}_iter')(runner, 0, {}, [prediction(path, (6, 8))])
+    np.testing.assert_array_equal(visualizer[0]['image'], np.rint(values * (255 / highest[shown]))[..., ::-1])
+
+
 def test_pictures_of_images_with_names_of_any_bytes_can_be_written(visualizer, tmp_path):
     """OpenCV, which writes them, would end the process."""
     path = os.path.join(tmp_path, os.fsdecode(b'caf\xe9 \xc3\xbc.png'))

@@ -1,0 +1,35 @@
+"""MMSegmentation's segmentor, on images of any sizes."""
+
+from collections.abc import Sequence
+
+import mmseg.models
+from mmseg.utils import OptSampleList, SampleList
+from torch import Tensor
+
+from mmvice.models.utils import labelled_accuracy
+from mmvice.registry import MODELS
+
+
+@MODELS.register_module()
+class EncoderDecoder(mmseg.models.EncoderDecoder):
+    """MMSegmentation's segmentor, which predicts every image as if it were alone where sizes differ.
+
+    MMSegmentation's own refuses such a batch, and one whose images had different sizes before they were resized. The
+    preprocessor must leave images apart, as :class:`ViCEDataPreprocessor` does. ``acc_seg`` is that of
+    :func:`labelled_accuracy`.
+
+    Args, Raises: as of :class:`mmseg.models.EncoderDecoder`.
+    """
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of all heads on images (B, 3, H, W) with ``gt_sem_seg``."""
+        losses = super().loss(inputs, data_samples)
+        return labelled_accuracy(losses, data_samples, self.decode_head.ignore_index)
+
+    def predict(self, inputs: Tensor | Sequence[Tensor], data_samples: OptSampleList = None) -> SampleList:
+        """Segment images, (B, 3, H, W) or a list of (3, H, W); the result has each image's original size."""
+        originals = {tuple(sample.ori_shape) for sample in data_samples or ()}
+        if isinstance(inputs, Tensor) and len(originals) < 2:
+            return super().predict(inputs, data_samples)
+        samples = [None] * len(inputs) if data_samples is None else [[sample] for sample in data_samples]
+        return [super(EncoderDecoder, self).predict(image[None], own)[0] for image, own in zip(inputs, samples)]
