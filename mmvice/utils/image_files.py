@@ -1,6 +1,5 @@
 """Image files as arrays: what can be used comes out alike, and what cannot says why."""
 
-import re
 from pathlib import Path
 
 import cv2
@@ -12,9 +11,10 @@ from tifffile import TiffPage
 
 from .eight_bits import check_stretch, to_eight_bits
 from .file_errors import DAMAGED, UnusableFileError, explain, pass_on_of_system, printable
-from .image_headers import IMAGE_EXTENSIONS, Header, open_image, read_header
+from .image_headers import IMAGE_EXTENSIONS, Header, open_image, pnm_maximum, read_header
+from .label_files import decode_labels
 from .quiet_decoders import quiet_decoders
-from .stored_values import JPEG_IN_TIFF, Stored, holds_values, stored_values
+from .stored_values import Stored, holds_values, stored_values
 
 __all__ = [
     'IMAGE_EXTENSIONS',
@@ -26,9 +26,6 @@ __all__ = [
     'open_image',
     'printable',
 ]
-
-ONE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
-"""Pillow's names of the modes with one channel of integers; a palette counts by its indices."""
 
 
 def decode_image(
@@ -117,7 +114,7 @@ def _by_opencv(content: bytes, flag: str, header: Header) -> Stored | None:
         return None
     if image is None:
         return None
-    maximum = _pnm_maximum(header.opened) if header.format == 'PPM' else None
+    maximum = pnm_maximum(header.opened) if header.format == 'PPM' else None
     return Stored(image, maximum or {'uint8': 255, 'uint16': 65535}.get(str(image.dtype)))
 
 
@@ -148,61 +145,3 @@ def _by_mmcv(content: bytes, flag: str, backend: str, header: Header) -> np.ndar
     if image is None:
         raise UnusableFileError(DAMAGED)
     return image
-
-
-def _pnm_maximum(image: Image.Image) -> int | None:
-    """The value of white that a PGM or PPM file states, where it is not all bits set."""
-    arguments = image.tile[0][-1] if image.format == 'PPM' and image.tile else None
-    maximum = arguments[1] if isinstance(arguments, tuple) and isinstance(arguments[1], int) else 255
-    return None if maximum in (255, 65535) else maximum
-
-
-def decode_labels(content: bytes) -> np.ndarray:
-    """Decode a label map: integers (H, W), the values of its one channel; of a palette the indices, not the colours.
-
-    The values are those stored, at any number of bits, also where white is stored as 0. It is not turned by an EXIF
-    tag: its pixels are those of the image as it is shown, upright.
-
-    Raises:
-        UnusableFileError: If the file is empty, cut off or damaged, or has too many pixels for :func:`open_image`.
-        ValueError: If it is no label map: has several channels, or is a JPEG, whose values are not those written.
-            Both messages are the end of a sentence that begins with the name of the file.
-    """
-    header = read_header(content)
-    image = header.opened
-    if header.format in ('JPEG', 'MPO') or getattr(image, 'compression', None) in JPEG_IN_TIFF:
-        raise ValueError('is a JPEG, which changes ids as it compresses: store label maps as PNG')
-    of_pillow = isinstance(image, Image.Image) and header.format != 'JPEG2000'
-    try:
-        labels = _ids(image) if of_pillow else stored_values(content, header, indices=True).values
-    except UnusableFileError:
-        raise
-    except Exception as error:
-        pass_on_of_system(error)
-        raise UnusableFileError(f'{DAMAGED} ({explain(error)})') from error
-    if of_pillow and image.mode not in ONE_CHANNEL:
-        raise ValueError(f'must have one channel of ids, but has the channels {image.mode}: an image of colours?')
-    labels = labels.reshape(*labels.shape[:2], -1)
-    if labels.shape[2] > 1:
-        raise ValueError(f'must have one channel of ids, but has {labels.shape[2]} bands: an image of colours?')
-    if labels.dtype.kind not in 'iu':
-        raise ValueError('must have one channel of ids, but has floating-point numbers')
-    return labels[..., 0]
-
-
-def _ids(image: Image.Image) -> np.ndarray:
-    """Values before Pillow scaled them to 8 or 16 bits or inverted them, as the arguments of its decoder say."""
-    maximum, arguments = _pnm_maximum(image), image.tile[0][-1] if image.tile else None  # loading clears them
-    labels = np.array(image)
-    labels = labels.astype(np.uint8) if labels.dtype == bool else labels
-    if maximum is not None:
-        return np.rint(labels * (maximum / (255 if maximum < 256 else 65535))).astype(np.uint16)
-    raw = str(arguments[0] if isinstance(arguments, tuple) else arguments)
-    if raw == '1;I':
-        return 1 - labels
-    match = re.fullmatch(r'L;([24])?(I?)R?', raw)
-    if match is None:
-        return labels
-    largest = (1 << int(match[1] or 8)) - 1
-    labels = labels // np.uint8(255 // largest)
-    return np.uint8(largest) - labels if match[2] else labels

@@ -60,7 +60,8 @@ def read_header(content: bytes) -> Header:
     Raises:
         UnusableFileError: As of :func:`open_image`.
     """
-    if content[:4] in _TIFF_STARTS and (page := _tiff_page(content)) is not None:
+    if content[:4] in _TIFF_STARTS:
+        page = _tiff_page(content)
         bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
         bits = 8 if page.photometric == PALETTE else bits  # of its colours
         header = Header('TIFF', page.imagelength, page.imagewidth, bits, page)
@@ -88,14 +89,16 @@ def read_header(content: bytes) -> Header:
     return Header(image.format, image.height, image.width, _bits(image.format, content), image)
 
 
-def _tiff_page(content: bytes) -> TiffPage | None:
+def _tiff_page(content: bytes) -> TiffPage:
     try:
         with quiet_decoders():
             page = TiffFile(io.BytesIO(content)).pages[0]
-            return page if page.imagelength and page.imagewidth and page.shape else None
-    except Exception as error:  # a damaged header: Pillow or OpenCV may read it still
+        if not page.shape:
+            raise ValueError('it has no pixels')
+        return page
+    except Exception as error:  # decoders raise whatever they like on a damaged file
         pass_on_of_system(error)
-        return None
+        raise UnusableFileError(f'{DAMAGED} ({explain(error)})') from error
 
 
 def _bits(kind: str, content: bytes) -> int:
@@ -141,3 +144,10 @@ def open_image(content: bytes) -> Image.Image:
     if image.format == 'PPM' and image.mode == 'F':
         raise UnusableFileError('is a PFM file, and floating-point formats are not read: convert it to TIFF')
     return image
+
+
+def pnm_maximum(image: Image.Image) -> int | None:
+    """The value of white that a PGM or PPM file states, where it is not all bits set."""
+    arguments = image.tile[0][-1] if image.format == 'PPM' and image.tile else None
+    maximum = arguments[1] if isinstance(arguments, tuple) and isinstance(arguments[1], int) else 255
+    return None if maximum in (255, 65535) else maximum

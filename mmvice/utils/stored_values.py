@@ -36,7 +36,7 @@ def holds_values(header: Header) -> bool:
     """Whether :func:`stored_values` reads the file: others have 8 bits, or OpenCV reads them as they are stored."""
     if header.format != 'TIFF':
         return header.format in _DECODERS and header.bits != 8
-    kind = getattr(header.opened, 'photometric', _OTHER_COLOURS[0])
+    kind = header.opened.photometric
     jpeg = kind == _YCBCR and header.opened.compression == 7  # decoded to RGB
     return jpeg or kind not in (_YCBCR, *_OTHER_COLOURS)
 
