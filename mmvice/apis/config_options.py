@@ -1,6 +1,7 @@
 """Settings on the command line: as MMEngine reads them, but names of files and folders stay what was typed."""
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
@@ -10,13 +11,15 @@ _ONE |= {'filename', 'save_dir', 'output_dir', 'out_dir'}
 """Settings whose value is the name of a file or folder."""
 _SEVERAL = {'img_path', 'seg_map_path', 'ann_file', 'img_suffix', 'seg_map_suffix', 'extensions'}
 """Settings whose value is a name or a list of names."""
+_PART = re.compile(r"""\s*("[^"]*"|'[^']*'|[^,]+?)\s*(?:,|$)""")
+"""A name in a list, in quotation marks or without."""
 
 
 class ConfigOptions(DictAction):
     """An argparse action: ``KEY=VALUE ...`` as :class:`mmengine.DictAction`, which takes the folder 2024 for a number.
 
     A name may have white space and anything else in it. Where a list is possible, ``a,b`` and ``[a,b]`` are lists of
-    names, and quotation marks within the value make one name of it: ``'img_path="a,b"'``.
+    names, and quotation marks within the value make one name of it: ``'img_path="a,b"'``, ``'img_path=[c,"a,b"]'``.
     """
 
     def __call__(
@@ -55,13 +58,13 @@ def parse_value(key: str, text: str) -> object:
     if text == 'None':
         return None
     bare = _unquoted(text)
-    if bare != text or name in _ONE:
+    if name in _ONE or (bare != text and text[0] not in bare):
         return bare
     bracketed = text[:1] + text[-1:] in ('[]', '()')
     if not bracketed and ',' not in text:
         return text
     inside = text[1:-1] if bracketed else text
-    return [_unquoted(part.strip()) for part in inside.split(',') if part.strip()]
+    return [_unquoted(part) for part in _PART.findall(inside) if part.strip()]
 
 
 def _unquoted(text: str) -> str:

@@ -2,7 +2,7 @@ import logging
 import os
 import os.path as osp
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         pipeline: Sequence = (),
         **kwargs,
     ) -> None:
-        if not (data_prefix or {}).get('img_path'):
+        if not isinstance(data_prefix, Mapping) or not data_prefix.get('img_path'):
             raise self._error(
                 ValueError,
                 "data_prefix must be dict(img_path='...', seg_map_path='...'), folders under data_root, "

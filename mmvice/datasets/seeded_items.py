@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.registry import Registry
+from torch.utils.data import Dataset
 
 from mmvice.registry import DATA_SAMPLERS, DATASETS
 
@@ -19,11 +20,11 @@ class SeededItems:
     :class:`SeededIndex` carries; the data sets of these projects do not look at it. All else is that of the data set.
 
     Args:
-        dataset: Config of the data set.
+        dataset: The data set, or its config.
     """
 
-    def __init__(self, dataset: Mapping[str, Any]) -> None:
-        self.dataset = DATASETS.build(dataset)
+    def __init__(self, dataset: Dataset | Mapping[str, Any]) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
 
     def __getattr__(self, name: str) -> Any:
         if name == 'dataset':  # not there yet, as where a copy is made
@@ -53,8 +54,10 @@ def with_seeded_items(loader: Mapping[str, Any]) -> dict[str, Any]:
     return {**loader, 'dataset': dict(type=SeededItems, dataset=loader['dataset'])}
 
 
-def class_of(config: Any, registry: Registry) -> type | None:
-    """The class that a config is of; None where it names none, which whoever builds it says."""
-    kind = config.get('type') if isinstance(config, Mapping) else None
+def class_of(part: Any, registry: Registry) -> type | None:
+    """The class of a part, which may be built already; None for a config that names none, which its builder says."""
+    if not isinstance(part, Mapping):
+        return None if part is None else type(part)
+    kind = part.get('type')
     kind = registry.get(kind) if isinstance(kind, str) else kind
     return kind if isinstance(kind, type) else None

@@ -1,6 +1,6 @@
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,8 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         self.min_size = min_size
         self.skipped = {}
         self._some_exist = False
+        if not isinstance(data_prefix, Mapping | None):
+            raise ValueError(f"{type(self).__name__}: data_prefix must be dict(img_path='...'), got {data_prefix!r}")
         super().__init__(
             ann_file=ann_file,
             metainfo=metainfo,

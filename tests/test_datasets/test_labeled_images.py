@@ -118,8 +118,9 @@ def test_what_is_missing_is_named(root):
         build(root, data_prefix=dict(img_path='pictures', seg_map_path='masks'))
     with pytest.raises(FileNotFoundError, match=r'no \*\.tif in .*pictures.*, but 4 \*\.jpg: see img_suffix'):
         build(root, img_suffix='.tif')
-    with pytest.raises(ValueError, match=r"data_prefix must be dict\(img_path='\.\.\."):
-        build(root, data_prefix=None)
+    for wrong in (None, 'pictures'):
+        with pytest.raises(ValueError, match=r"data_prefix must be dict\(img_path='\.\.\."):
+            build(root, data_prefix=wrong)
     (root / 'labels/b.png').unlink()
     (root / 'labels/field/d.png').unlink()
     with pytest.raises(

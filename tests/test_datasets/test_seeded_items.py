@@ -9,6 +9,7 @@ import torch
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import DefaultScope
 from mmseg.datasets import BaseSegDataset
+from torch.utils.data import Subset
 
 from mmvice.datasets import SeededIndex, SyntheticScenesDataset
 from mmvice.datasets.seeded_items import SeededItems
@@ -102,6 +103,20 @@ def test_data_sets_of_other_projects_heed_the_seeds_too(tmp_path):
     for _ in range(5):
         np.random.rand()
         assert next(batches[0]) == next(batches[1])
+
+
+@pytest.mark.parametrize(
+    'wrap', [ConcatDataset, torch.utils.data.ConcatDataset, lambda members: Subset(members[1], [2, 0])]
+)
+def test_data_sets_that_are_built_already_heed_the_seeds_too(wrap):
+    dataset = wrap([DATASETS.build(config) for config in (FIRST, SECOND)])
+    loader = build(dataset)
+    assert loader.dataset.dataset is not None and len(loader.dataset) == len(dataset)
+    index = SeededIndex(len(dataset) - 1, (7, 0))
+    first = plain(loader.dataset[index])
+    np.random.rand()
+    assert plain(loader.dataset[index]) == first != plain(loader.dataset[SeededIndex(index, (7, 1))])
+    assert type(build(DATASETS.build(FIRST)).dataset) is SyntheticScenesDataset
 
 
 def test_a_loader_of_wrapped_data_resumes_where_it_was():

@@ -184,6 +184,12 @@ def test_folders_whose_names_are_numbers_or_lists(tmp_path, monkeypatch):
     assert names(UnlabeledImageDataset(tmp_path / '2024')) == ['1.png']
     assert names(UnlabeledImageDataset('', dict(img_path=[2025, 0.5]))) == ['2.png', '3.png']
     assert names(UnlabeledImageDataset('imgs, 2023')) == ['4.png']
-    for wrong in (dict(data_root=['imgs', 2023]), dict(data_prefix=dict(img_path=[True])), dict(ann_file={})):
+    for wrong in (
+        dict(data_root=['imgs', 2023]),
+        dict(data_prefix=dict(img_path=[True])),
+        dict(ann_file={}),
+    ):
         with pytest.raises(ValueError, match='UnlabeledImageDataset: .* must be the name of one file or folder, got'):
             UnlabeledImageDataset(**wrong)
+    with pytest.raises(ValueError, match=r"data_prefix must be dict\(img_path='...'\), got 'imgs'"):
+        UnlabeledImageDataset(data_prefix='imgs')

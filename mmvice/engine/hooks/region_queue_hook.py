@@ -1,6 +1,6 @@
 """The region queues of all processes in one checkpoint."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 
 import torch
 from mmengine.dist import all_gather, get_rank, get_world_size, is_main_process
@@ -92,10 +92,10 @@ class RegionQueueHook(Hook):
         _put_everywhere(checkpoint, {'head.queue': queues[process], 'head.progress': progress[process]})
 
 
-def _put_everywhere(part: MutableMapping, values: Mapping[str, Tensor]) -> None:
-    """Replace values in a dict and all dicts in it, also where names have a prefix, as in an averaged model."""
-    for key, value in part.items():
-        if isinstance(value, MutableMapping):
+def _put_everywhere(part: MutableMapping | Sequence, values: Mapping[str, Tensor]) -> None:
+    """Replace values in all dicts and lists in it, also where names have a prefix, as in an averaged model."""
+    for key, value in part.items() if isinstance(part, MutableMapping) else enumerate(part):
+        if isinstance(value, (MutableMapping, list, tuple)):
             _put_everywhere(value, values)
             continue
         for name in values:

@@ -94,11 +94,11 @@ class ExchangingHook(Hook):
     """Saves other weights in the place of the model's, and puts those back when a run goes on."""
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        checkpoint['own'] = dict(weights=checkpoint['state_dict'])
+        checkpoint['own'] = [dict(weights=checkpoint['state_dict'])]
         checkpoint['state_dict'] = {name: torch.zeros_like(value) for name, value in checkpoint['state_dict'].items()}
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        checkpoint['state_dict'] = checkpoint['own']['weights']
+        checkpoint['state_dict'] = checkpoint['own'][0]['weights']
 
 
 HIGH, LATE = 'HIGHEST', 'LOWEST'
