@@ -21,7 +21,7 @@ def check_wrapper_settings(dataset: Any) -> None:
     Raises:
         ValueError: For the first such setting.
     """
-    kind = class_of(dataset, DATASETS)
+    kind = class_of(dataset, DATASETS) if isinstance(dataset, Mapping) else None  # what is built has been checked
     if kind is None:
         return
     for wrapper, check in _CHECKS.items():
