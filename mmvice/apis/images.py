@@ -1,4 +1,4 @@
-"""Image files named on a command line, and the size at which a model gets them."""
+"""Image files named on a command line, and what a model makes of them."""
 
 import glob
 import os
@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
 from mmvice.datasets.path_table import describe_found, scan_images
-from mmvice.utils.config_types import type_name
+from mmvice.models import EmbedderMixin
+from mmvice.structures import EmbeddingMap
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_labels, explain, printable
-from mmvice.utils.reading import read_file, read_image
-from mmvice.visualization import fit_within
+from mmvice.utils.reading import decoding_of, read_file, read_image
+
+from .inference import embed_image
 
 
 def find_images(arguments: Sequence[str]) -> list[str]:
@@ -70,18 +71,13 @@ def spread(items: Sequence, most: int | None) -> list:
 
 
 class ImageReader:
-    """Reads images under a progress bar; what cannot be read is left out and remembered.
+    """Reads images under a progress bar; what cannot be read or embedded is left out and remembered."""
 
-    Args:
-        long_side: Larger images are shrunk to this many pixels.
-    """
-
-    def __init__(self, long_side: int) -> None:
-        self.long_side = long_side
+    def __init__(self) -> None:
         self.skipped: dict[str, str] = {}
 
-    def read(self, paths: Sequence[str], what: str, **decoding) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
-        """Path, image (BGR) and original size (H, W) of every readable image.
+    def read(self, paths: Sequence[str], what: str, **decoding) -> Iterator[tuple[str, np.ndarray]]:
+        """Path and image (BGR) of every readable image.
 
         Args:
             paths: The files.
@@ -96,9 +92,27 @@ class ImageReader:
             except (FileNotFoundError, UnusableFileError) as error:
                 self.skipped[path] = str(error)
             else:
-                yield path, fit_within(image, self.long_side), image.shape[:2]
+                yield path, image
             bar.update()
         sys.stderr.write('\n')
+
+    def embed(
+        self, model: EmbedderMixin, paths: Sequence[str], what: str, size: int | None = None
+    ) -> Iterator[tuple[str, np.ndarray, EmbeddingMap]]:
+        """Path, image (BGR) and embeddings of every image that can be used.
+
+        Args:
+            model: A model of :func:`mmvice.apis.init_model`.
+            paths, what: As of :meth:`read`.
+            size: As of :func:`mmvice.apis.embed_image`.
+        """
+        for path, image in self.read(paths, what, **decoding_of(model.cfg)):
+            try:
+                embeddings = embed_image(model, image, size)
+            except UnusableFileError as error:
+                self.skipped[path] = f'{printable(path)}: {error}'
+            else:
+                yield path, image, embeddings
 
     def report(self, total: int) -> None:
         """Warn of the skipped images."""
@@ -189,15 +203,3 @@ def read_labels(
             f'{printable(path)} has {labels.shape[1]}x{labels.shape[0]} px, but its image {size[1]}x{size[0]}'
         )
     return np.where(labels == ignore_index, 255, labels).astype(np.uint8)
-
-
-def resize_of(cfg: Config) -> int | None:
-    """Longer side of the images that a config tests on, or pretrains on; None where it does not resize."""
-    for name in ('test_dataloader', 'train_dataloader'):
-        for transform in ((cfg.get(name) or {}).get('dataset') or {}).get('pipeline') or ():
-            kind, scale = type_name(transform), transform.get('scale')
-            if kind == 'Resize' and scale:
-                return scale if isinstance(scale, int) else max(scale)
-            if kind == 'ResizeShortestEdge':
-                return round(4 / 3 * (scale if isinstance(scale, int) else min(scale)))  # the usual shape of images
-    return None

@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 
+from mmvice.datasets.network_scale import NetworkScale
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
@@ -23,11 +24,7 @@ from mmvice.utils.checkpoint import (
 from mmvice.utils.console import use_console_without_run
 from mmvice.utils.device import checked_device
 from mmvice.utils.reading import decoding_of, read_image
-from mmvice.visualization import fit_within
 
-from .images import resize_of
-
-UNSCALED_SIZE = 1024  # longer side where a config does not resize
 TRAINING_STATE = ('head.queue', 'head.progress')  # of ViCE models: as long as the GPUs of that run asked for
 
 
@@ -90,22 +87,21 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int 
         model: A model of :func:`init_model`, in evaluation.
         image: Path of an image file, or the image as BGR uint8 (H, W, 3).
         size: The network gets an image with a longer side above this, in pixels, shrunk to it. Defaults to None: the
-            scale of the config's Resize, see :func:`network_size`. ``max(image.shape)`` leaves it at its full size.
+            scale of training, as the steps of the config that resize have it, see
+            :class:`mmvice.datasets.network_scale.NetworkScale`. ``max(image.shape)`` leaves it at its full size.
 
     Returns:
         EmbeddingMap: Of one image, at its own size (H, W) whatever the network sees, on the model's device.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be decoded, the array is no image, the size is none, or the preprocessor pads.
+        ValueError: If the file cannot be decoded, the array is no image or too long for its width, the size is none, or
+            the preprocessor pads.
     """
     image = read_image(image, **decoding_of(model.cfg)) if isinstance(image, (str, Path)) else image
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(f'image must be BGR uint8 (H, W, 3), got {image.dtype} {image.shape}')
-    size = network_size(model) if size is None else size
-    if not isinstance(size, (int, np.integer)) or size < 1:
-        raise ValueError(f'size must be a whole number of pixels, at least 1, or None, got {size!r}')
-    seen = fit_within(image, size)
+    seen = NetworkScale(model.cfg, size)(image)
     tensor = torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))
     inputs = model.data_preprocessor(dict(inputs=[tensor], data_samples=[SegDataSample()]))['inputs']
     if inputs.shape[-2:] != tensor.shape[-2:]:
@@ -114,11 +110,6 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int 
             'turn that off with cfg_options={"model.data_preprocessor.test_cfg": None}'
         )
     return EmbeddingMap(model.embed(inputs).features, image.shape[:2])
-
-
-def network_size(model: EmbedderMixin) -> int:
-    """Longer side in pixels above which an image is shrunk for a model: that of its config's Resize, else 1024."""
-    return resize_of(model.cfg) or UNSCALED_SIZE
 
 
 def _load_strictly(model: BaseModel, path: str | Path) -> dict:

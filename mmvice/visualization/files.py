@@ -19,7 +19,6 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     write_file(str(path), encoded.tobytes())
 
 
-def write_label_map(path: Path, label_map: np.ndarray, num_labels: int, size: tuple[int, int]) -> None:
-    """Write ids as grey values at the original size (H, W) of the image, in as many bits as they need."""
-    ids = label_map.astype(np.uint8 if num_labels <= 256 else np.uint16)
-    write_png(path, cv2.resize(ids, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT))
+def write_label_map(path: Path, label_map: np.ndarray, num_labels: int) -> None:
+    """Write ids as grey values, in as many bits as they need."""
+    write_png(path, label_map.astype(np.uint8 if num_labels <= 256 else np.uint16))

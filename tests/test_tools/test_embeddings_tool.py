@@ -10,7 +10,6 @@ import torch
 from mmengine.config import Config
 
 from mmvice.apis import embed_image, init_model
-from mmvice.apis.images import resize_of
 from mmvice.visualization import EmbeddingClusters, draw_labels, palette
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'visualization' / 'embeddings.py'
@@ -95,10 +94,19 @@ def test_clusters_are_of_the_fitted_images_and_size_is_what_the_network_sees(too
     np.testing.assert_array_equal(read(tmp_path / 'three' / 'clusters' / 'c.png'), ids)
 
 
-def test_default_size_is_that_of_the_config(images):
-    pipeline = [dict(type='LoadImageFromFile'), dict(type='mmseg.Resize', scale=(128, 96))]
-    assert resize_of(Config(dict(train_dataloader=dict(dataset=dict(pipeline=pipeline))))) == 128
-    assert resize_of(Config(dict(test_dataloader=None))) is None
+@pytest.mark.parametrize('size', [(1300, 900), (400, 300), (90, 1200)])
+def test_tools_and_python_see_an_image_alike_to_the_pixel(tool, tmp_path, size):
+    """Photographs larger than the pictures too."""
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='ResizeShortestEdge', scale=48, max_size=1000)]
+    loader = dict(dataset=dict(type='RepeatDataset', dataset=dict(pipeline=pipeline)))
+    config, checkpoint = saved(tmp_path, 'vice', VICE, train_dataloader=loader)
+    coarse = np.random.default_rng(0).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+    cv2.imwrite('a.png', cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))
+    tool(config, checkpoint, 'a.png', '--concepts', '--save-raw', '--output-dir', 'out')
+    model = init_model(config, checkpoint)
+    expected = EmbeddingClusters(model.head.unit_concepts()).assign(embed_image(model, 'a.png'))[0]
+    np.testing.assert_array_equal(read(Path('out/concepts/a.png')), expected)
+    assert len(np.unique(expected)) > 1
 
 
 @pytest.mark.parametrize('model', [LINEAR, CLUSTER])

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from mmengine.config import Config, ConfigDict
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -9,11 +10,11 @@ from torch.nn import SyncBatchNorm
 
 from mmvice.apis import cli, use_mixed_precision, use_tta
 from mmvice.apis.dist import _replace_sync_bn
-from mmvice.apis.images import resize_of
 from mmvice.apis.paper.checks import _differences
 from mmvice.apis.paper.configs import load
 from mmvice.apis.paper.logs import read_probe
 from mmvice.apis.probe_benchmark.plan import merged
+from mmvice.datasets.network_scale import NetworkScale
 from mmvice.datasets.transforms import Resize
 from mmvice.models import ProbeSegmentor
 
@@ -39,7 +40,8 @@ def test_a_probe_a_step_and_a_norm_are_told_by_their_classes():
             test_dataloader=dict(dataset=dict(pipeline=[dict(type=Resize, scale=(128, 96))])),
         )
     )
-    assert resize_of(cfg) == 128
+    image = np.zeros((40, 40, 3), np.uint8)
+    assert NetworkScale(cfg)(image).shape == (96, 128, 3)
     use_tta(cfg)
     assert cfg.model.module.test_cfg.seg_logits
     norm = ConfigDict(norm_cfg=dict(type=SyncBatchNorm))

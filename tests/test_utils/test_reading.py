@@ -99,7 +99,7 @@ def test_a_lack_of_the_process_ends_the_run_and_is_no_bad_image(tmp_path, failin
             dataset[SeededIndex(0, (0, 0))]
         assert error.value.errno == number and not dataset.skipped
         assert dataset[SeededIndex(0, (0, 0))]['img'].shape == (48, 64, 3)
-    reader = ImageReader(100)
+    reader = ImageReader()
     failing.append(OSError(number, 'text'))
     with pytest.raises(OSError, match='not at fault'):
         list(reader.read([str(tmp_path / 'fails.png')], 'x'))

@@ -21,8 +21,9 @@ from mmengine.model import BaseModel
 from mmvice.apis import embed_image, init_model
 from mmvice.apis.arguments import choose_device, positive
 from mmvice.apis.images import ImageReader, find_images, find_labels, folders_of, read_labels, spread
-from mmvice.apis.inference import network_size
 from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
+from mmvice.datasets.network_scale import NetworkScale
+from mmvice.structures import EmbeddingMap
 from mmvice.utils.files import write_file
 from mmvice.utils.output_names import output_names
 from mmvice.utils.reading import decoding_of, read_image
@@ -105,7 +106,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=positive,
         metavar='PIXELS',
         help='the networks get images with a longer side above this shrunk to it (default: for each model the scale of '
-        "its config's Resize, else 1024)",
+        'its training, as the steps of its config that resize have it)',
     )
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the sampled pixels and of k-means (default: 0)')
@@ -128,7 +129,7 @@ class Compared(NamedTuple):
     model: BaseModel
     decoding: dict
     """What its config's loader says of values of more than 8 bits."""
-    size: int
+    size: int | None
     classes: Labels | None
     pca: EmbeddingPCA | None
     cuts: Sequence[tuple[EmbeddingClusters, Labels]]
@@ -143,6 +144,8 @@ class Compared(NamedTuple):
     def draw(self, image: np.ndarray) -> list[np.ndarray]:
         """Pictures of the model's columns, of an image given as BGR (H, W, 3)."""
         embeddings = embed_image(self.model, image, self.size)
+        image = fit_within(image, LARGE)
+        embeddings = EmbeddingMap(embeddings.features, image.shape[:2])
         pictures = [paint(image, segment(self.model, embeddings), self.classes.colors)] if self.classes else []
         if self.pca:
             pictures.append(enlarge_small(self.pca.colors(embeddings)[0], SMALL))
@@ -162,12 +165,11 @@ def load(args: argparse.Namespace, images: Sequence[str], reader: ImageReader) -
     compared = []
     for name, config, checkpoint in args.models:
         model = init_model(Path(config).expanduser(), checkpoint, device)
-        size, classes = args.size or network_size(model), probe_classes(model)
-        concepts, decoding = concepts_of(model), decoding_of(model.cfg)
+        classes, concepts = probe_classes(model), concepts_of(model)
         pca, cuts = None, []
         if args.pca or args.clusters or concepts is not None:
-            fitted = reader.read(images, f'embeddings of {name}', **decoding)
-            maps = (embed_image(model, image, size) for _, image, _ in fitted)
+            fitted = reader.embed(model, images, f'embeddings of {name}', args.size)
+            maps = (embeddings for _, _, embeddings in fitted)
             sample = sample_embeddings(maps, max(FIT_PIXELS // len(images), 1), args.seed)
             reader.require_some(images)
             pca = EmbeddingPCA.fit(sample) if args.pca else None
@@ -177,7 +179,7 @@ def load(args: argparse.Namespace, images: Sequence[str], reader: ImageReader) -
             if args.clusters:
                 clusters = clusters_of(model, sample, seed=args.seed)
                 cuts.append((clusters, cluster_labels(clusters, 'clusters', sample)))
-        compared.append(Compared(name, model, decoding, size, classes, pca, cuts))
+        compared.append(Compared(name, model, decoding_of(model.cfg), args.size, classes, pca, cuts))
     return compared
 
 
@@ -214,22 +216,19 @@ def rows(
     dataset = (probe.cfg.get('test_dataloader') or {}).get('dataset') or {} if probe is not None else {}
     ignored = dataset.get('ignore_index', 255)
     shown = compared[0].decoding
-    for path, image, size in reader.read(images, 'pictures', **shown):
-        pictures = [enlarge_small(image[..., ::-1], SMALL)]
+    for path, image in reader.read(images, 'pictures', **shown):
+        small = fit_within(image, LARGE)
+        pictures = [enlarge_small(small[..., ::-1], SMALL)]
         try:
-            seen = [
-                image if one.decoding == shown else fit_within(read_image(path, **one.decoding), reader.long_side)
-                for one in compared
-            ]
-            truth = read_labels(labels[path], len(classes.names), size, ignored) if args.labels else None
+            if args.labels:
+                truth = read_labels(labels[path], len(classes.names), image.shape[:2], ignored)
+                truth = cv2.resize(truth, small.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int64)
+                pictures.append(paint(small, truth, classes.colors))
+            for one in compared:
+                pictures += one.draw(image if one.decoding == shown else read_image(path, **one.decoding))
         except ValueError as error:
             reader.skipped[path] = str(error)
             continue
-        if truth is not None:
-            truth = cv2.resize(truth, image.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int64)
-            pictures.append(paint(image, truth, classes.colors))
-        for one, its_image in zip(compared, seen):
-            pictures += one.draw(its_image)
         yield path, pictures
 
 
@@ -238,7 +237,7 @@ def run(args: argparse.Namespace) -> Path:
     images = find_images(args.images)
     labels = find_labels(images, args.labels, args.suffixes) if args.labels else {}
     images = spread(list(labels) if args.labels else images, args.max_images)
-    reader = ImageReader(max(args.size or 0, LARGE))
+    reader = ImageReader()
     compared = load(args, images, reader)
     classes = common_classes(compared)
     if args.labels and classes is None:
@@ -271,7 +270,7 @@ def facts(args: argparse.Namespace, compared: Sequence[Compared], shown: int) ->
         result['truth'] = args.labels
     for one, (_, config, checkpoint) in zip(compared, args.models):
         explained = f', components explain {one.pca.explained.sum():.0%} of the variance' if one.pca else ''
-        result[one.name] = f'{config}, {checkpoint}, images of at most {one.size} pixels{explained}'
+        result[one.name] = f'{config}, {checkpoint}, images {NetworkScale(one.model.cfg, one.size)}{explained}'
     return result
 
 

@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from mmengine.model import BaseModel
 
-from mmvice.apis import checkpoint_location, embed_image, existing_file, init_model
+from mmvice.apis import checkpoint_location, existing_file, init_model
 from mmvice.apis.arguments import choose_device, positive
 from mmvice.apis.config_options import ConfigOptions
 from mmvice.apis.images import ImageReader, find_images, folders_of, spread
-from mmvice.apis.inference import network_size
 from mmvice.apis.labelling import (
     Labels,
     cluster_labels,
@@ -32,9 +31,9 @@ from mmvice.apis.labelling import (
     probe_classes,
     segment,
 )
+from mmvice.structures import EmbeddingMap
 from mmvice.utils.files import write_file
 from mmvice.utils.output_names import output_names
-from mmvice.utils.reading import decoding_of
 from mmvice.visualization import (
     EmbeddingClusters,
     EmbeddingPCA,
@@ -112,8 +111,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--size',
         type=positive,
         metavar='PIXELS',
-        help='the network gets images with a longer side above this shrunk to it; the pictures keep up to 1024 pixels '
-        "(default: the scale of the config's Resize, else 1024)",
+        help='the network gets images with a longer side above this shrunk to it (default: the scale of training, as '
+        'the steps of the config that resize have it); the pictures keep up to 1024 pixels',
     )
     parser.add_argument(
         '--save-raw',
@@ -139,7 +138,6 @@ class Picture(NamedTuple):
     path: str
     columns: list[np.ndarray]
     label_maps: list[np.ndarray]
-    original_size: tuple[int, int]
 
 
 def choose_clusters(
@@ -172,21 +170,23 @@ def draw(image: np.ndarray, components: np.ndarray, cuts: Sequence[tuple[np.ndar
 
 def look(
     model: BaseModel,
-    images: Iterable[tuple[str, np.ndarray, tuple[int, int]]],
+    images: Iterable[tuple[str, np.ndarray, EmbeddingMap]],
     pca: EmbeddingPCA,
     clusters: EmbeddingClusters,
     kinds: Sequence[Labels],
-    size: int,
+    raw: bool,
 ) -> Iterator[Picture]:
-    """Everything there is to see of each image."""
-    for path, image, original_size in images:
-        embeddings = embed_image(model, image, size)
-        label_maps = [clusters.assign(embeddings)[0]]
-        if len(kinds) > 1:
-            label_maps.append(segment(model, embeddings))
-        yield Picture(
-            path, draw(image, pca.colors(embeddings)[0], list(zip(label_maps, kinds))), label_maps, original_size
-        )
+    """Everything there is to see of each image; its label maps at its own size only where they are asked for."""
+
+    def cut(embeddings: EmbeddingMap) -> list[np.ndarray]:
+        return [clusters.assign(embeddings)[0], *([segment(model, embeddings)] if len(kinds) > 1 else [])]
+
+    for path, image, embeddings in images:
+        shown = fit_within(image, LARGE)
+        of_shown = EmbeddingMap(embeddings.features, shown.shape[:2])
+        cuts = cut(of_shown)
+        columns = draw(shown, pca.colors(of_shown)[0], list(zip(cuts, kinds)))
+        yield Picture(path, columns, cut(embeddings) if raw and shown is not image else cuts)
 
 
 def write_panels(
@@ -203,7 +203,7 @@ def write_panels(
         write_png(output / 'panels' / f'{name}.png', sheet)
         if save_raw:
             for label_map, kind in zip(picture.label_maps, kinds):
-                write_label_map(output / kind.name / f'{name}.png', label_map, len(kind.names), picture.original_size)
+                write_label_map(output / kind.name / f'{name}.png', label_map, len(kind.names))
         if len(items) < GALLERY_IMAGES:
             items.append((picture.path, [fit_within(column, 512) for column in picture.columns]))
             blocks.append(panel([[fit_within(column, 200) for column in picture.columns]], titles, [name]))
@@ -222,16 +222,16 @@ def run(args: argparse.Namespace) -> Path:
     model = init_model(args.config, args.checkpoint, choose_device(args.device), args.cfg_options)
     output = Path(args.output_dir or Path('work_dirs', Path(args.config).stem, 'embeddings'))
 
-    size = args.size or network_size(model)
-    reader, decoding = ImageReader(max(size, LARGE)), decoding_of(model.cfg)
-    fitted = reader.read(fit_images, 'components and clusters', **decoding)
-    maps = (embed_image(model, image, size) for _, image, _ in fitted)
+    reader = ImageReader()
+    fitted = reader.embed(model, fit_images, 'components and clusters', args.size)
+    maps = (embeddings for _, _, embeddings in fitted)
     sample = sample_embeddings(maps, max(FIT_PIXELS // len(fit_images), 1), args.seed)
     reader.require_some(fit_images)
     pca = EmbeddingPCA.fit(sample)
     clusters, of_clusters = choose_clusters(model, args, sample)
     kinds = [of_clusters, *filter(None, [probe_classes(model)])]
-    pictures = look(model, reader.read(images, 'pictures', **decoding), pca, clusters, kinds, size)
+    embedded = reader.embed(model, images, 'pictures', args.size)
+    pictures = look(model, embedded, pca, clusters, kinds, args.save_raw)
     items, blocks = write_panels(output, pictures, output_names(images, folders_of(args.images)), kinds, args.save_raw)
     reader.require_some(images)
     write_png(output / 'index.png', contact_sheet(blocks))

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmvice.datasets.network_scale import NetworkScale
 from mmvice.datasets.seeded_sampling import seeded_generators
 from mmvice.datasets.transforms import ContextualViewCrop
 from mmvice.registry import HOOKS
@@ -28,6 +29,7 @@ from mmvice.visualization.embeddings import EmbeddingClusters, EmbeddingPCA, sam
 from mmvice.visualization.views import draw_sample
 
 _SHORT_SIDE = 192
+_LONG_SIDE = 512
 _PIXELS = 50_000  # of all images, for the principal components
 
 
@@ -49,8 +51,8 @@ class EmbeddingVisualizationHook(Hook):
         images (Sequence[str], optional): Image files to embed, in place of ``num_images`` of the training images as
             they are before views are cut from them, the same ones in every run. A data set without
             :class:`ContextualViewCrop` in its pipeline gives the primary views of its first batch. Defaults to None.
-        size (int): Longer sides of ``images`` above this are shrunk to it; best the size of images in training.
-            Defaults to 512.
+        size (int, optional): Another scale of ``images`` than that of training, as of :class:`NetworkScale`. Defaults
+            to None.
 
     Raises:
         ValueError: If a number is not positive.
@@ -61,10 +63,10 @@ class EmbeddingVisualizationHook(Hook):
     priority = 'LOW'
 
     def __init__(
-        self, interval: int = 500, num_images: int = 4, images: Sequence[str] | None = None, size: int = 512
+        self, interval: int = 500, num_images: int = 4, images: Sequence[str] | None = None, size: int | None = None
     ) -> None:
-        if min(interval, num_images, size) < 1:
-            raise ValueError(f'interval, num_images and size must be positive, got {interval}, {num_images}, {size}')
+        if min(interval, num_images) < 1:
+            raise ValueError(f'interval and num_images must be positive, got {interval} and {num_images}')
         self.interval = interval
         self.num_images = num_images
         self.files = images
@@ -72,7 +74,7 @@ class EmbeddingVisualizationHook(Hook):
         self._batch: dict | None = None
         self._drawn: int | None = None
         self.images: list[np.ndarray] = []
-        """The images that are embedded, BGR uint8 (H, W, 3)."""
+        """The images that are embedded, as the network gets them, BGR uint8 (H, W, 3)."""
 
     def before_train(self, runner: Runner) -> None:
         """Read ``images``, and check that there is something to draw."""
@@ -84,10 +86,12 @@ class EmbeddingVisualizationHook(Hook):
             )
         self._batch, self._drawn = None, None
         if is_main_process():
-            decoding = decoding_of(runner.cfg)
-            images = None if self.files is None else [_read(file, decoding) for file in self.files]
-            images = undistorted_images(runner.train_dataloader.dataset, self.num_images) if images is None else images
-            self.images = [fit_within(image, self.size) for image in images]
+            if self.files is None:
+                self.images = undistorted_images(runner.train_dataloader.dataset, self.num_images)
+                return
+            decoding = decoding_of(runner.cfg, 'train_dataloader')
+            scale = NetworkScale(runner.cfg, self.size, 'train_dataloader')
+            self.images = [scale(_read(file, decoding)) for file in self.files]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Draw before the first step of a run."""
@@ -133,7 +137,9 @@ class EmbeddingVisualizationHook(Hook):
             colors = palette(len(concepts))
             rows = []
             for image, embeddings in zip(self.images, maps):
-                rgb = enlarge_small(image[..., ::-1], _SHORT_SIDE)
+                shown = fit_within(image, _LONG_SIDE)
+                embeddings = EmbeddingMap(embeddings.features, shown.shape[:2])
+                rgb = enlarge_small(shown[..., ::-1], _SHORT_SIDE)
                 components = enlarge_small(pca.colors(embeddings)[0], _SHORT_SIDE)
                 labels = enlarge_small(concepts.assign(embeddings)[0], _SHORT_SIDE)
                 rows.append([rgb, components, draw_labels(labels, colors, rgb)])
