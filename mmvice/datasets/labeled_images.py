@@ -23,6 +23,8 @@ from .skip_unusable import SkipUnusableMixin
 NO_CLASS = 255
 """Label of pixels that do not count, in what data sets of mmvice give; no class can have it."""
 
+_WITHOUT_LABELS = ': give data_prefix.seg_map_path=None to take the images without labels, as to predict with --out'
+
 
 @DATASETS.register_module()
 class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
@@ -148,7 +150,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         for key, folders in self.data_prefix.items():
             for folder in _as_list(folders):
                 if not osp.isdir(folder):
-                    raise self._error(FileNotFoundError, f'no folder {folder!r}, the {key} of data_prefix')
+                    without = _WITHOUT_LABELS if key == 'seg_map_path' else ''
+                    raise self._error(FileNotFoundError, f'no folder {folder!r}, the {key} of data_prefix{without}')
         data_list = self._listed() if self.ann_file else self._found()
         for key, what in dict(img_path='file', seg_map_path='label map').items():
             missing = [info for info in data_list if key in info and not osp.isfile(info[key])]
@@ -158,7 +161,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 raise self._error(
                     FileNotFoundError,
                     f'{len(missing)} of {len(data_list)} images{listed} lack their {what}; the first is '
-                    f'{printable(missing[0][key])}{image}',
+                    f'{printable(missing[0][key])}{image}' + (_WITHOUT_LABELS if key == 'seg_map_path' else ''),
                 )
         self._require_own_labels(data_list)
         return data_list

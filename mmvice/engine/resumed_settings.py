@@ -27,14 +27,16 @@ def take_settings(
 ) -> list[str]:
     """Put the settings of a config in the place of those that a checkpoint has.
 
-    Where a schedule has changed, or the value that it starts from, all schedules of this optimizer are run again up to
-    where the checkpoint was saved: MMEngine computes a value from the one before, so that it depends on the whole way.
+    Values that no schedule moves are those of the config. Values that one moves, such as learning rates, are those of
+    the checkpoint, unless a schedule has changed, or what it starts from. Then all schedules of this optimizer are run
+    again up to where the checkpoint was saved: MMEngine computes a value from the one before.
 
     Args:
         wrapper: The optimizer as the config says, before its first step.
         schedules: Its schedules, before their first step; they take the steps of the checkpoint where they have to.
         state: State of the optimizer in the checkpoint, which is changed.
-        saved: States of its schedules in the checkpoint, which are changed; as many as there are schedules.
+        saved: States of its schedules in the checkpoint, which are changed; as many as there are schedules, or those of
+            schedules that were taken out.
         steps, epochs: Where the run goes on.
         source: Where the checkpoint is, for messages.
 
@@ -45,31 +47,23 @@ def take_settings(
         ValueError: If a schedule that follows scores has changed, as those scores are gone, or a setting needs an
             average over the earlier steps that the checkpoint does not have.
     """
-    differences = _differing_schedules(schedules, saved)
-    groups = wrapper.optimizer.state_dict()['param_groups']
     moved = _moved(schedules)
-    start_values = {f'{kind}_{name}' for name in moved for kind in ('initial', 'min', 'max')}
-    again = bool(differences)
-    for own, before in zip(groups, state['param_groups']):
-        for name, value in own.items():
-            earlier = before.get(name, value)
-            if name == 'params':
-                continue
-            if name in moved:  # of betas, a schedule of momentum moves the first
-                earlier, value = (list(pair[1:]) if name == 'betas' else None for pair in (earlier, value))
-                again |= not _same(earlier, value)
-            elif not schedules:  # where schedules were taken out, what they started from is the setting
-                earlier = before.get(f'initial_{name}', earlier)
-            if _same(earlier, value):
-                continue
-            again |= name in start_values
-            _require_moment(wrapper.optimizer, name, value, state['state'], _difference(name, earlier, value), source)
-            differences.append(_difference(name.removeprefix('initial_'), earlier, value))
-            before[name] = own[name]
-    if again:
+    differences = _differing_schedules(schedules, saved)
+    run_again = bool(schedules and differences)
+    for own, before in zip(_groups(wrapper), state['param_groups']):
+        differing = _differing_values(own, before, moved)
+        run_again |= any(name in moved or _starts_one_of(moved, name) for name in differing)
+        for name, sides in differing.items():
+            difference = _difference(name.removeprefix('initial_'), *sides)
+            _require_moment(wrapper.optimizer, name, sides[1], state['state'], difference, source)
+            differences.append(difference)
+        kept = {name: before[name] for name in ('params', *moved) if name in before}
+        before.clear()
+        before.update({**own, **kept})
+    if run_again:
         _run_again(schedules, steps, epochs, differences, source)
-        for own, before in zip(wrapper.optimizer.state_dict()['param_groups'], state['param_groups']):
-            before.update({name: own[name] for name in moved})
+        for own, before in zip(_groups(wrapper), state['param_groups']):
+            before.update({name: own[name] for name in moved if name in own})
         for schedule, before in zip(schedules, saved):
             before.update(schedule.state_dict())
     return list(dict.fromkeys(differences + _take_loss_scaling(wrapper, state)))
@@ -90,7 +84,38 @@ def _require_moment(
         )
 
 
+def count_schedules(states: Sequence[Any]) -> str:
+    """A number of schedules in words."""
+    return f'{len(states)} {"schedule" if len(states) == 1 else "schedules"}'
+
+
+def _groups(wrapper: OptimWrapper) -> list[dict[str, Any]]:
+    return wrapper.optimizer.state_dict()['param_groups']
+
+
+def _moved(schedules: Sequence[_ParamScheduler]) -> set[str]:
+    """Names of the values that schedules move."""
+    names = {schedule.param_name for schedule in schedules}
+    return names | {'betas'} if any(getattr(schedule, 'use_betas', False) for schedule in schedules) else names
+
+
+def _starts_one_of(moved: set[str], name: str) -> bool:
+    """Whether a schedule computes a value that it moves from the one of this name."""
+    kind, _, value = name.partition('_')
+    return kind in ('initial', 'min', 'max') and value in moved
+
+
+def _differing_values(own: Mapping[str, Any], before: Mapping[str, Any], moved: set[str]) -> dict[str, tuple[Any, Any]]:
+    """Values of a group of parameters that no schedule moves and that differ: before and now, by name."""
+    pairs = {name: (before.get(name, value), value) for name, value in own.items() if name not in ('params', *moved)}
+    if 'betas' in moved and 'betas' in own:  # a schedule of momentum moves the first
+        pairs['betas'] = tuple(list(group['betas'][1:]) for group in (before, own))
+    return {name: pair for name, pair in pairs.items() if not _same(*pair)}
+
+
 def _differing_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[Mapping[str, Any]]) -> list[str]:
+    if saved and not schedules:
+        return [f'param_scheduler {count_schedules(saved)} there and none here']
     texts = []
     for schedule, before in zip(schedules, saved):
         own = schedule.state_dict()
@@ -105,12 +130,6 @@ def _differing_schedules(schedules: Sequence[_ParamScheduler], saved: Sequence[M
         told = [name for name in differing if name in arguments or not all_kept] or differing
         texts += [_difference(f'{type(schedule).__name__}.{name}', before.get(name), own[name]) for name in told]
     return texts
-
-
-def _moved(schedules: Sequence[_ParamScheduler]) -> set[str]:
-    """Names of the values that schedules move."""
-    names = {schedule.param_name for schedule in schedules}
-    return names | {'betas'} if any(getattr(schedule, 'use_betas', False) for schedule in schedules) else names
 
 
 def _run_again(

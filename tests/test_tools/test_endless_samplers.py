@@ -97,6 +97,20 @@ def test_an_unknown_endless_sampler_is_noticed_after_the_batches_that_it_announc
         run(name, loader, 'UnknownEndlessSampler', *arguments, train_cfg=EPOCHS)
 
 
+@pytest.mark.parametrize('announced', [8, 10**9, None])
+def test_the_fit_of_clusters_takes_no_more_indices_than_there_are_images(announced):
+    loop = object.__new__(ClusterFitLoop)
+    sampler = UnknownEndlessSampler(range(8))
+    if announced is not None:
+        sampler.size = 8
+    loop.dataloader = DataLoader(range(8), batch_size=2, sampler=sampler)
+    sampler.size = announced or 3
+    with pytest.raises(ValueError, match='UnknownEndlessSampler gives more than the 8 images of the dataset'):
+        loop._indices()
+    loop.dataloader = DataLoader(range(8), batch_size=3)
+    assert loop._indices() == list(range(8))
+
+
 def test_a_loop_that_does_not_wait_is_left_alone():
     runner = SimpleNamespace(_train_loop=None, _val_loop=dict(), _test_loop=None)
     FittingSamplerHook().before_run(runner)

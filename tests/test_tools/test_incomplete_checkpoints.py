@@ -128,10 +128,12 @@ def test_the_state_of_other_schedules(content, refused, toy_config):
 @pytest.mark.parametrize('value', ['[]', 'None'])
 def test_schedules_that_were_taken_out_are_warned_of(content, tool, toy_config, said, value):
     tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX, f'param_scheduler={value}')
-    assert len(said) == 1
-    assert said[0].startswith('run/iter_4.pth has the state of 1 schedule, and param_scheduler of this config names no')
     rate = content['optimizer']['param_groups'][0]['lr']
-    assert load_checkpoint_file('run/iter_6.pth')['optimizer']['param_groups'][0]['lr'] == rate
+    assert len(said) == 1 and said[0].startswith(
+        'run/iter_4.pth and this config differ: param_scheduler 1 schedule there and none here; '
+        f'lr {rate} there and 0.01 here.'
+    )
+    assert load_checkpoint_file('run/iter_6.pth')['optimizer']['param_groups'][0]['lr'] == 0.01
 
 
 def test_another_batch_size_is_warned_of(content, tool, toy_config, said):
@@ -152,6 +154,38 @@ def test_images_of_a_step_are_compared_over_all_processes(
     if warned:
         sides = 'batch_size=2 in 2 processes, 4 images a step, and this config has 2 in 1 process, 2 images a step'
         assert sides in said[0]
+
+
+@pytest.mark.parametrize(
+    'before, size, now, warned',
+    [
+        (2, 4, 1, []),
+        (4, 2, 4, []),
+        (
+            1,
+            2,
+            2,
+            ['batch_size=2 in 1 process with accumulative_counts=1, 2 images a step', 'counts=2, 4 images a step'],
+        ),
+        (
+            4,
+            4,
+            1,
+            ['with accumulative_counts=4, 8 images a step, and this config has 4 in 1 process', '4 images a step'],
+        ),
+    ],
+)
+def test_images_of_a_step_are_compared_with_those_of_accumulated_gradients(
+    content, tool, toy_config, said, before, size, now, warned
+):
+    setting = 'optim_wrapper.accumulative_counts'
+    content['meta']['cfg'] += f'optim_wrapper = dict(accumulative_counts={before})\n'
+    torch.save(content, 'run/iter_4.pth')
+    options = (f'train_dataloader.batch_size={size}', f'{setting}={now}')
+    tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX, *options)
+    told = [line for line in said if 'was trained with' in line]
+    assert len(told) == bool(warned) and all(part in told[0] for part in warned)
+    assert any(f'{setting} {before} there and {now} here' in line for line in said) == (before != now)
 
 
 def test_an_older_checkpoint_tells_the_number_of_processes_by_its_queues(content, tool, toy_config, said):

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from mmvice.apis.errors import explain
-from mmvice.engine.hooks import fitting_state_hook
+from mmvice.engine.hooks import fitting_schedule_hook, fitting_state_hook
 from mmvice.engine.hooks.fitting_state_hook import _differing_wrappers
 from mmvice.utils.checkpoint import load_checkpoint_file
 
@@ -57,6 +57,10 @@ def cosine(end: int) -> list[dict]:
     ]
 
 
+def poly(end: int) -> dict:
+    return dict(param_scheduler=[dict(type='PolyLR', power=0.9, by_epoch=False, end=end)])
+
+
 POLY = dict(param_scheduler=[dict(type='PolyLR', power=0.9, by_epoch=False)])
 WARM = dict(param_scheduler=[dict(type='WarmupCosineLR', by_epoch=False, warmup_ratio=0.2)])
 MOMENTUM = [dict(type='PolyLR', by_epoch=False), dict(type='LinearMomentum', start_factor=0.5, by_epoch=False)]
@@ -87,7 +91,13 @@ CASES = {  # settings of the run that stops after four steps, changes for the on
     'another rate and the schedule taken out': (
         POLY,
         {RUN: LONG, RATE: 0.5, 'param_scheduler': None},
-        'lr 0.01 there and 0.5 here',
+        'param_scheduler 1 schedule there and none here; lr 0.0 there and 0.5 here',
+    ),
+    'the schedule taken out': (WARM, {RUN: LONG, 'param_scheduler': None}, 'none here; lr 1e-05 there and 0.01 here'),
+    'schedules of rate and momentum taken out': (
+        dict(param_scheduler=MOMENTUM),
+        {RUN: LONG, 'param_scheduler': []},
+        'param_scheduler 2 schedules there and none here; lr 0.0 there and 0.01 here',
     ),
     'rate and momentum': (
         dict(param_scheduler=MOMENTUM),
@@ -126,10 +136,8 @@ def test_a_run_goes_on_as_one_that_had_its_config_from_the_start(train, said, ca
     assert {step: given[step] for step in expected if step > STOP} == {
         step: value for step, value in expected.items() if step > STOP
     }
-    taken_out = case == 'another rate and the schedule taken out'  # which leaves what it started from in the state
-    for own, group in zip(fresh['optimizer']['param_groups'], on['optimizer']['param_groups']):
-        assert {name: group[name] for name in own} == own
-    assert taken_out or on.get('param_schedulers') == fresh.get('param_schedulers')
+    assert on['optimizer']['param_groups'] == fresh['optimizer']['param_groups']
+    assert on.get('param_schedulers') == fresh.get('param_schedulers')
     assert sum('and this config differ' in line for line in said) == 1
     line = next(line for line in said if 'and this config differ' in line)
     assert line.startswith('run/iter_4.pth and this config differ') and text in line
@@ -185,6 +193,61 @@ def test_an_average_that_the_checkpoint_has_not_is_no_setting_to_switch_on(train
         train('run', '--resume', **POLY, **{RUN: LONG, 'optim_wrapper.optimizer': {**optimizer, setting: value}})
     sentence = explain(error.value)
     assert f'and {value} here), and the checkpoint has no {moment}' in sentence and f'give {setting} as' in sentence
+
+
+EMA = dict(type='EMAHook', momentum=0.5)
+AVERAGES = [
+    EMA,
+    dict(EMA, update_buffers=True, priority='HIGHEST'),
+    dict(EMA, ema_type='StochasticWeightAverage', priority='LOWEST'),
+]
+
+
+@pytest.mark.parametrize('average', AVERAGES)
+def test_a_run_goes_on_with_the_weights_that_it_trained_with_an_average_of_them_or_without(train, said, average):
+    def trained(checkpoint: dict) -> dict:
+        weights = checkpoint.get('ema_state_dict') or {f'module.{k}': v for k, v in checkpoint['state_dict'].items()}
+        return {name: value.tolist() for name, value in weights.items() if name.startswith('module.')}
+
+    plain = train('plain', **POLY, **{RUN: 2 * STOP})
+    train('left', custom_hooks=[average], **poly(2 * STOP), **{RUN: STOP})
+    left = train('left', '--resume', **POLY, **{RUN: 2 * STOP})
+    assert trained(left) == trained(plain) and 'ema_state_dict' not in left
+    assert [line for line in said if 'was saved by a run with EMAHook' in line and line.startswith('left/iter_4.pth')]
+    said.clear()
+    train('taken', **poly(2 * STOP), **{RUN: STOP})
+    taken = train('taken', '--resume', custom_hooks=[average], **POLY, **{RUN: 2 * STOP})
+    assert trained(taken) == trained(plain) and said == []
+    assert taken['state_dict']['line.weight'].tolist() != trained(plain)['module.line.weight']
+
+
+@pytest.mark.parametrize(
+    'settings, warned',
+    [
+        (poly(3), ['PolyLR has end=3, so it ends after 3 of 4 steps, and lr stays what it is then']),
+        (poly(4), []),
+        (poly(40), []),
+        (dict(param_scheduler=cosine(3)), ['CosineAnnealingLR has end=3, so it ends after 3 of 4 steps']),
+        (dict(param_scheduler=cosine(3)[:1]), []),  # a warm-up
+        (
+            dict(param_scheduler=[dict(MOMENTUM[0]), dict(MOMENTUM[1], start_factor=1.0, end_factor=0.5, end=2)]),
+            ['momentum'],
+        ),
+        (
+            {
+                'train_cfg': dict(type='EpochBasedTrainLoop', max_epochs=2),
+                'train_dataloader.sampler': dict(type='DefaultSampler', shuffle=False),
+                'param_scheduler': [dict(type='PolyLR', end=1)],
+            },
+            ['PolyLR has end=1, so it ends after 4 of 8 steps'],
+        ),
+    ],
+)
+def test_a_schedule_that_ends_before_the_training_is_told(train, monkeypatch, settings, warned):
+    texts = []
+    monkeypatch.setattr(fitting_schedule_hook, 'print_log', lambda text, **_: texts.append(text))
+    train('run', **settings)
+    assert len(texts) == len(warned) and all(part in text for part, text in zip(warned, texts))
 
 
 def test_settings_beside_the_optimizer_are_compared_too():

@@ -7,6 +7,7 @@ from .fitting_classes_hook import FittingClassesHook
 from .fitting_custom_keys_hook import FittingCustomKeysHook
 from .fitting_decoder_hook import FittingDecoderHook
 from .fitting_sampler_hook import FittingSamplerHook
+from .fitting_schedule_hook import FittingScheduleHook
 from .fitting_state_hook import FittingStateHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
@@ -24,6 +25,7 @@ __all__ = [
     'FittingCustomKeysHook',
     'FittingDecoderHook',
     'FittingSamplerHook',
+    'FittingScheduleHook',
     'FittingStateHook',
     'FittingWeightsHook',
     'InitialWeightsHook',

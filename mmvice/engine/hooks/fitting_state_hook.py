@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from mmengine.dist import get_world_size
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner, find_latest_checkpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mmvice.engine.resumed_settings import take_settings
+from mmvice.engine.resumed_settings import count_schedules, take_settings
 from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint_structure import check_optimizer_state, check_training_state, missing_state
 from mmvice.utils.recorded_config import recorded_setting
@@ -28,7 +29,8 @@ class FittingStateHook(Hook):
     whatever optimizer and schedulers a config has, and overwrites what the config says with what the checkpoint says.
     Refused are a checkpoint without one of them, with those of another kind or number, and with contents that cannot be
     one's state. Settings that differ are taken from the config, with a warning: learning rates are those that a run of
-    this config has at that step. Another number of images in a step, and schedules that were taken out, are warned of.
+    this config has at that step. Another number of images in a step is warned of. A run without ``EMAHook`` goes on
+    with the weights that were trained, where a checkpoint has their average in the place of them.
 
     :class:`mmvice.engine.ViCERunner` has this hook without being told.
     """
@@ -54,6 +56,7 @@ class FittingStateHook(Hook):
             kinds = [recorded_setting(text, f'{name}.type') for text in (config, runner.cfg.pretty_text)]
             _compare_optimizers(wrapper.optimizer, state, name, kinds, source)
         _compare_schedulers(runner, checkpoint, source)
+        _take_weights(runner, checkpoint, source)
         _compare_batches(runner, checkpoint, source)
         _place_within_epochs(runner, checkpoint['meta'], source)
         _take_settings(runner, checkpoint, source)
@@ -111,26 +114,17 @@ def _compare_schedulers(runner: Runner, checkpoint: Mapping[str, Any], source: s
         ours, theirs = own.get(name, []), saved.get(name, [])
         if ours and 'param_schedulers' not in checkpoint:
             raise ValueError(missing_state(source, ['param_schedulers']))
-        kinds = ', '.join(type(scheduler).__name__ for scheduler in ours) or 'none'
         if theirs and not ours:
-            print_log(
-                f'{source} has the state of {_count(theirs)}, and param_scheduler of this config names none: learning '
-                'rates stay what they were when it was saved',
-                logger='current',
-                level=logging.WARNING,
-            )
-        elif len(ours) != len(theirs) or any(
+            continue  # told with the other settings
+        kinds = ', '.join(type(scheduler).__name__ for scheduler in ours)
+        if len(ours) != len(theirs) or any(
             scheduler.state_dict().keys() != state.keys() for scheduler, state in zip(ours, theirs)
         ):
             settings = '; '.join(', '.join(_own_settings(state)) for state in theirs)
             raise ValueError(
-                f'{source} has the state of {_count(theirs)} ({settings}), while param_scheduler of this config has '
-                f'{len(ours)} ({kinds}), for which it is no state: use those it was trained with, {_ANEW}'
+                f'{source} has the state of {count_schedules(theirs)} ({settings}), while param_scheduler of this '
+                f'config has {len(ours)} ({kinds}), for which it is no state: use those it was trained with, {_ANEW}'
             )
-
-
-def _count(states: Sequence[Any]) -> str:
-    return f'{len(states)} {"schedule" if len(states) == 1 else "schedules"}'
 
 
 def _own_settings(state: Mapping[str, Any]) -> list[str]:
@@ -139,23 +133,40 @@ def _own_settings(state: Mapping[str, Any]) -> list[str]:
     return [name for name in state if name not in (*common, '_last_value')]
 
 
+def _take_weights(runner: Runner, checkpoint: dict[str, Any], source: str) -> None:
+    """Put the weights that were trained in the place of their average, as ``EMAHook`` does where the run has one."""
+    weights = checkpoint.get('ema_state_dict', {})
+    if not weights or any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        return
+    own = {name.removeprefix('module.'): value for name, value in weights.items() if name.startswith('module.')}
+    checkpoint['state_dict'] = {**checkpoint['state_dict'], **own}
+    print_log(
+        f'{source} was saved by a run with EMAHook, which this config does not have: the run goes on with the weights '
+        'that were trained, without their average',
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
 def _compare_batches(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
-    setting = 'train_dataloader.batch_size'
-    before = recorded_setting(checkpoint['meta'].get('cfg'), setting)
-    now = (runner.cfg.get('train_dataloader') or {}).get('batch_size')
-    if before is None or now is None:
+    setting, accumulation = 'train_dataloader.batch_size', 'optim_wrapper.accumulative_counts'
+    configs = checkpoint['meta'].get('cfg'), runner.cfg.pretty_text
+    sizes = [recorded_setting(config, setting) for config in configs]
+    if None in sizes:
         return
-    processes = get_world_size()
-    processes_before = _num_processes(checkpoint) or processes
-    if before * processes_before == now * processes:
+    steps = [recorded_setting(config, accumulation) or 1 for config in configs]
+    processes = [_num_processes(checkpoint) or get_world_size(), get_world_size()]
+    images = [prod(counts) for counts in zip(sizes, processes, steps)]
+    if images[0] == images[1]:
         return
-    sides = f'{setting}={before}', f'this config has {now}'
-    if processes_before != processes:
-        counts = (before, processes_before), (now, processes)
-        sides = (
-            f'{side} in {number} {"process" if number == 1 else "processes"}, {size * number} images a step'
-            for side, (size, number) in zip(sides, counts)
-        )
+    sides = [f'{setting}={sizes[0]}', f'this config has {sizes[1]}']
+    if processes[0] != processes[1] or steps != [1, 1]:
+        sides = [
+            f'{side} in {number} {"process" if number == 1 else "processes"}'
+            + (f' with accumulative_counts={step}' if steps != [1, 1] else '')
+            + f', {total} images a step'
+            for side, number, step, total in zip(sides, processes, steps, images)
+        ]
     print_log(
         f'{source} was trained with {", and ".join(sides)}: the run goes on at the same step, with the learning rates '
         'of its schedule, which are not scaled without --auto-scale-lr, and at another place among the images',
@@ -217,6 +228,7 @@ def _differing_wrappers(*configs: Any) -> list[str]:
         return []
     for wrapper in (before, now):
         wrapper['type'] = str(wrapper.get('type', 'OptimWrapper')).rpartition('.')[2]
+        wrapper.setdefault('accumulative_counts', 1)
     names = [name for name in {**before, **now} if name not in ('optimizer', 'paramwise_cfg', 'constructor')]
     return [
         f'optim_wrapper.{name} {before.get(name)!r} there and {now.get(name)!r} here'

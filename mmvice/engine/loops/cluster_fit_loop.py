@@ -124,8 +124,21 @@ class ClusterFitLoop(BaseLoop):
         print_log(f'clusters agree with {agreement:.2%} of the labelled training pixels', logger='current')
 
     def _indices(self) -> list[int]:
-        """Dataset indices of the images of this process, in the order in which they come."""
-        return [int(index) for batch in self.dataloader.batch_sampler for index in batch]
+        """Dataset indices of the images of this process, in the order in which they come.
+
+        Raises:
+            ValueError: If they are more than the dataset has, as of a sampler without an end.
+        """
+        indices, most = [], len(self.dataloader.dataset)
+        for batch in self.dataloader.batch_sampler:
+            indices += map(int, batch)
+            if len(indices) > most:
+                raise ValueError(
+                    f'{type(self.dataloader.sampler).__name__} gives more than the {most} images of the dataset, and '
+                    "ClusterFitLoop takes each once: give train_dataloader.sampler=dict(type='DefaultSampler', "
+                    'shuffle=False)'
+                )
+        return indices
 
     def _first_of_its_image(self) -> list[bool]:
         """For each image of this process, whether no other is the same, earlier or in a process of lower rank."""

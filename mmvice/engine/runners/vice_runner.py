@@ -14,7 +14,7 @@ from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.datasets.wrapper_settings import check_wrapper_settings
-from mmvice.engine.hooks import FittingSamplerHook, FittingStateHook, RegionQueueHook
+from mmvice.engine.hooks import FittingSamplerHook, FittingScheduleHook, FittingStateHook, RegionQueueHook
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
 from mmvice.utils.console import use_console
@@ -84,6 +84,7 @@ class ViCERunner(Runner):
         super().register_hooks(*args, **kwargs)
         self.register_hook(FittingStateHook())
         self.register_hook(FittingSamplerHook())
+        self.register_hook(FittingScheduleHook())
 
     def _maybe_compile(self, target: str) -> None:
         """Compile a whole step of the model, if the config asks for it.

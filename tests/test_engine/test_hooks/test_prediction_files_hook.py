@@ -87,6 +87,13 @@ def test_models_that_segment_nothing_are_told(root):
         hook.after_test_iter(SimpleNamespace(model=SimpleNamespace()), 0, {}, [SegDataSample()])
 
 
+@pytest.mark.parametrize('labels', ['labels', 'images'])
+def test_images_whose_labels_are_not_there_say_how_to_do_without(root, labels):
+    settings = dict(data_prefix=dict(img_path='images', seg_map_path=labels), metainfo=dict(classes=['a', 'b']))
+    with pytest.raises(FileNotFoundError, match='seg_map_path=None to take the images without labels'):
+        LabeledImageDataset(data_root=str(root), pipeline=PIPELINE, test_mode=True, **settings)
+
+
 def test_training_still_needs_label_maps(root):
     settings = dict(data_prefix=dict(img_path='images'), metainfo=dict(classes=['a', 'b']), pipeline=PIPELINE)
     with pytest.raises(KeyError, match="LoadAnnotations needs 'seg_map_path'"):

@@ -1,0 +1,57 @@
+"""A schedule that ends before the training is told of before the first step."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.optim import ConstantParamScheduler, LinearParamScheduler, _ParamScheduler
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from mmvice.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FittingScheduleHook(Hook):
+    """Warns of a value, such as the learning rate, whose last schedule ends before the training.
+
+    It stays where that schedule leaves it, as where ``end`` of a schedule is set and the training is made longer. A
+    warm-up may end: after it the value is the optimizer's.
+
+    :class:`mmvice.engine.ViCERunner` has this hook without being told.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the ends of schedules with the length of the training."""
+        parts = runner.param_schedulers or []
+        for schedules in parts.values() if isinstance(parts, Mapping) else [parts]:
+            for name in dict.fromkeys(schedule.param_name for schedule in schedules):
+                _compare(runner, name, [schedule for schedule in schedules if schedule.param_name == name])
+
+
+def _compare(runner: Runner, name: str, schedules: Sequence[_ParamScheduler]) -> None:
+    ends = [_end(runner, schedule) for schedule in schedules]
+    last = schedules[max(range(len(ends)), key=ends.__getitem__)]
+    if max(ends) < runner.max_iters and not _is_warmup(last):
+        print_log(
+            f'{type(last).__name__} has end={last.end}, so it ends after {max(ends)} of {runner.max_iters} steps, and '
+            f'{name} stays what it is then for the rest of the training: leave end out of param_scheduler to have the '
+            'schedule follow the length of the training',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _end(runner: Runner, schedule: _ParamScheduler) -> float:
+    """The step after which a schedule is over; that of the training where epochs are not what its loop counts."""
+    if not schedule.by_epoch:
+        return schedule.end
+    if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        return schedule.end * len(runner.train_loop.dataloader)
+    return runner.max_iters
+
+
+def _is_warmup(schedule: _ParamScheduler) -> bool:
+    if isinstance(schedule, LinearParamScheduler):
+        return schedule.end_factor >= schedule.start_factor
+    return isinstance(schedule, ConstantParamScheduler)
