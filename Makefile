@@ -61,7 +61,7 @@ format: $(STAMP) ## Mend style and format where that can be done automatically
 
 clean: ## Remove .venv, builds and caches; data and work_dirs stay
 	rm -rf "$(VENV)" build dist mmvice.egg-info mmvice/.mim .pytest_cache .ruff_cache .hypothesis
-	find mmvice tools tests configs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find mmvice tools tests configs benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lines of pip's report that tell a waiting reader something.
 PROGRESS := awk '/^ *Downloading .*(MB|GB)/ || /^Building/ {sub(/^ */, "  "); print; fflush()} \

@@ -61,7 +61,7 @@ def test_wheel_by_way_of_the_sdist_carries_configs_and_tools(source, tmp_path):
     if (ROOT / 'model-index.yml').exists():
         expected.add('mmvice/.mim/model-index.yml')
     assert {name for name in names if name.startswith('mmvice/.mim/')} == expected
-    assert 'mmvice/.mim/tools/train.py' in names
+    assert {'mmvice/.mim/tools/train.py', 'mmvice/py.typed'} <= names
     modules = {name for name in files(ROOT / 'mmvice') if not name.startswith('mmvice/.mim/')}
     assert modules <= names
     assert {name.split('/')[0] for name in names} == {'mmvice', f'mmvice-{mmvice.__version__}.dist-info'}
