@@ -186,67 +186,80 @@ def _slic(planes, rows, cols, reach, xy_weight, num_iters, row_step):
 def _assign(planes, seeds, reach, xy_weight, first_row, row_step, ids):
     """Write the id of the nearest of the 3x3 seeds around each pixel's grid cell, for every ``row_step``-th row.
 
-    All pixels of a row of cells have the same three rows of seeds. Each of the 3x3 is laid out pixel by pixel along
-    the row once. Then a row of the image is one plain loop, which the compiler turns into vector instructions. Outside
-    the grid, the seeds of the edge are repeated: of equal distances the first counts, so they change nothing.
+    All pixels of a row of cells have the same three rows of seeds. Each row of seeds is laid out once, pixel by pixel
+    along the row. Then a row of the image is one plain loop, which the compiler turns into vector instructions.
+    Outside the grid, the seeds of the edge are repeated: of equal distances the first counts, so they change nothing.
     """
     rows, cols, _ = seeds.shape
     _, height, width = planes.shape
     reach, xy_weight = np.float32(reach), np.float32(xy_weight)
-    table = np.empty(9 * 5 * width, np.float32)
-    seed_id, nearest = np.empty((9, width), np.int32), np.empty(width, np.int32)
+    tables, nearest = np.empty((3, 3 * 5 * width), np.float32), np.empty(width, np.int32)
+    seed_ids, candidate_ids = np.empty((3, 3, width), np.int32), np.empty((9, width), np.int32)
+    _lay_out(tables[0], seed_ids[0], seeds, 0, reach, xy_weight)
     for r in range(rows):
+        above, below = max(r - 1, 0), min(r + 1, rows - 1)
+        _lay_out(tables[below % 3], seed_ids[below % 3], seeds, below, reach, xy_weight)
+        candidates = tables[above % 3], tables[r % 3], tables[below % 3]
+        for k, row in enumerate((above, r, below)):
+            candidate_ids[3 * k : 3 * k + 3] = seed_ids[row % 3]
         top, bottom = r * height // rows, (r + 1) * height // rows
-        for k in range(9):
-            rr = min(max(r + k // 3 - 1, 0), rows - 1)
-            for c in range(cols):
-                cc = min(max(c + k % 3 - 1, 0), cols - 1)
-                begin, end = c * width // cols, (c + 1) * width // cols
-                _lay_out(table, k, width, begin, end, seeds[rr, cc], reach, xy_weight)
-                seed_id[k, begin:end] = rr * cols + cc
         for y in range(top + (first_row - top) % row_step, bottom, row_step):
-            _nearest_seeds(planes[0, y], planes[1, y], planes[2, y], np.float32(y), table, reach, xy_weight, nearest)
+            pixels = planes[0, y], planes[1, y], planes[2, y], np.float32(y)
+            _nearest_seeds(pixels, candidates, reach, xy_weight, nearest)
             for x in range(width):
-                ids[y, x] = seed_id[nearest[x], x]
+                ids[y, x] = candidate_ids[nearest[x], x]
 
 
 @jit
-def _lay_out(table, k, width, begin, end, seed, reach, xy_weight):
-    """Write L, a, b, distance in x and y of candidate ``k`` for the pixels from ``begin`` to ``end`` of a row."""
-    first = 5 * k * width
-    for channel in range(3):
-        table[first + channel * width + begin : first + channel * width + end] = seed[channel]
-    for x in range(begin, end):
-        dx = np.float32(x) - seed[3]
-        table[first + 3 * width + x] = xy_weight * dx * dx + (FAR if abs(dx) > reach else np.float32(0))
-    table[first + 4 * width + begin : first + 4 * width + end] = seed[4]
+def _lay_out(table, seed_ids, seeds, r, reach, xy_weight):
+    """Write row ``r`` of the seeds pixel by pixel: into the table L, a, b, distance in x, and y, and their ids.
+
+    Each pixel has three candidates in it: of the cell to the left, of its own, and of that to the right.
+    """
+    _, cols, _ = seeds.shape
+    _, width = seed_ids.shape
+    for k in range(3):
+        first = 5 * k * width
+        for c in range(cols):
+            cc = min(max(c + k - 1, 0), cols - 1)
+            begin, end = c * width // cols, (c + 1) * width // cols
+            seed = seeds[r, cc]
+            for channel in range(3):
+                table[first + channel * width + begin : first + channel * width + end] = seed[channel]
+            for x in range(begin, end):
+                dx = np.float32(x) - seed[3]
+                table[first + 3 * width + x] = xy_weight * dx * dx + (FAR if abs(dx) > reach else np.float32(0))
+            table[first + 4 * width + begin : first + 4 * width + end] = seed[4]
+            seed_ids[k, begin:end] = r * cols + cc
 
 
 @jit
-def _nearest_seeds(row_l, row_a, row_b, y, table, reach, xy_weight, nearest):
+def _nearest_seeds(pixels, candidates, reach, xy_weight, nearest):
     """Write which of the nine candidates is nearest to each pixel of a row, 0..8.
 
-    The nine are written out, with one array for all of them: the compiler makes vector instructions of a loop without
-    an inner one, and gives up where it has to check that many arrays do not overlap.
+    The nine are written out, with one array for the three of a row of seeds: the compiler makes vector instructions of
+    a loop without an inner one, and gives up where it has to check that many arrays do not overlap.
     """
+    row_l, row_a, row_b, y = pixels
+    above, here, below = candidates
     width = row_l.size
     for x in range(width):
         pixel = np.float32(row_l[x]), np.float32(row_a[x]), np.float32(row_b[x]), y
-        best = _distance(pixel, table, 0, width, x, reach, xy_weight), np.int32(0)
-        best = _nearer(best, _distance(pixel, table, 1, width, x, reach, xy_weight), np.int32(1))
-        best = _nearer(best, _distance(pixel, table, 2, width, x, reach, xy_weight), np.int32(2))
-        best = _nearer(best, _distance(pixel, table, 3, width, x, reach, xy_weight), np.int32(3))
-        best = _nearer(best, _distance(pixel, table, 4, width, x, reach, xy_weight), np.int32(4))
-        best = _nearer(best, _distance(pixel, table, 5, width, x, reach, xy_weight), np.int32(5))
-        best = _nearer(best, _distance(pixel, table, 6, width, x, reach, xy_weight), np.int32(6))
-        best = _nearer(best, _distance(pixel, table, 7, width, x, reach, xy_weight), np.int32(7))
-        best = _nearer(best, _distance(pixel, table, 8, width, x, reach, xy_weight), np.int32(8))
+        best = _distance(pixel, above, 0, width, x, reach, xy_weight), np.int32(0)
+        best = _nearer(best, _distance(pixel, above, 1, width, x, reach, xy_weight), np.int32(1))
+        best = _nearer(best, _distance(pixel, above, 2, width, x, reach, xy_weight), np.int32(2))
+        best = _nearer(best, _distance(pixel, here, 0, width, x, reach, xy_weight), np.int32(3))
+        best = _nearer(best, _distance(pixel, here, 1, width, x, reach, xy_weight), np.int32(4))
+        best = _nearer(best, _distance(pixel, here, 2, width, x, reach, xy_weight), np.int32(5))
+        best = _nearer(best, _distance(pixel, below, 0, width, x, reach, xy_weight), np.int32(6))
+        best = _nearer(best, _distance(pixel, below, 1, width, x, reach, xy_weight), np.int32(7))
+        best = _nearer(best, _distance(pixel, below, 2, width, x, reach, xy_weight), np.int32(8))
         nearest[x] = best[1]
 
 
 @jit
 def _distance(pixel, table, k, width, x, reach, xy_weight):
-    """Distance of a pixel (L, a, b, y) in column ``x`` to candidate ``k``."""
+    """Distance of a pixel (L, a, b, y) in column ``x`` to candidate ``k`` of a row of seeds."""
     first = 5 * k * width + x
     dl, da, db = pixel[0] - table[first], pixel[1] - table[first + width], pixel[2] - table[first + 2 * width]
     dy = pixel[3] - table[first + 4 * width]
@@ -263,19 +276,30 @@ def _nearer(best, distance, k):
 
 @jit
 def _move_seeds(planes, seeds, first_row, row_step, ids):
-    """Move each seed to the mean of its pixels in every ``row_step``-th row; one without pixels stays."""
+    """Move each seed to the mean of its pixels in every ``row_step``-th row; one without pixels stays.
+
+    Neighbours of one id are added up first: a sum in memory is slow to be read again right after it was written.
+    """
     rows, cols, _ = seeds.shape
     _, height, width = planes.shape
-    sums = np.zeros((rows * cols, 6))
+    sums = np.zeros((rows * cols, 6), np.int64)
     for y in range(first_row, height, row_step):
-        for x in range(width):
-            total = sums[ids[y, x]]
-            total[0] += planes[0, y, x]
-            total[1] += planes[1, y, x]
-            total[2] += planes[2, y, x]
-            total[3] += x
-            total[4] += y
-            total[5] += 1
+        x = 0
+        while x < width:
+            begin, i = x, ids[y, x]
+            lightness = a = b = 0
+            while x < width and ids[y, x] == i:
+                lightness += planes[0, y, x]
+                a += planes[1, y, x]
+                b += planes[2, y, x]
+                x += 1
+            run, total = x - begin, sums[i]
+            total[0] += lightness
+            total[1] += a
+            total[2] += b
+            total[3] += run * (begin + x - 1) // 2
+            total[4] += run * y
+            total[5] += run
     for i in range(rows * cols):
         if sums[i, 5] > 0:
             for j in range(5):
@@ -319,7 +343,7 @@ def _count_views(view_superpixels, num_superpixels):
     for m in range(view_superpixels.shape[0]):
         view, seen = view_superpixels[m], np.zeros(num_superpixels + 1, np.int32)
         for i in range(view.size):
-            seen[view[i] + 1] = 1  # the first is for -1
+            seen[np.uintp(view[i] + 1)] = 1  # the first is for -1; unsigned, as numba looks for negative indices else
         count += seen[1:]
     return count
 

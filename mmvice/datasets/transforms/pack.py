@@ -52,7 +52,9 @@ class PackViCEInputs(BaseTransform):
         sample.regions = torch.from_numpy(np.ascontiguousarray(regions))
         if masks is not None:
             sample.view_masks = torch.from_numpy(np.ascontiguousarray(masks))
-        inputs = np.stack([plane for view in views for plane in cv2.split(view)]).reshape(-1, 3, *views.shape[1:3])
+        inputs = np.empty((len(views), 3, *views.shape[1:3]), np.uint8)
+        for view, planes in zip(views, inputs, strict=True):
+            cv2.split(view, list(planes))
         return dict(inputs=torch.from_numpy(inputs), data_samples=sample)
 
     def __repr__(self) -> str:

@@ -33,12 +33,9 @@ class ViewGaussianBlur(BaseTransform):
         views = get_views(results, self)
         blurs = np.random.rand(len(views)) < self.prob
         sigmas = np.random.uniform(*self.sigma_range, len(views))
-        results['views'] = np.stack(
-            [
-                cv2.GaussianBlur(view, (0, 0), sigma) if blur else view
-                for view, blur, sigma in zip(views, blurs, sigmas, strict=True)
-            ]
-        )
+        results['views'] = views.copy()
+        for m in np.flatnonzero(blurs):
+            results['views'][m] = cv2.GaussianBlur(views[m], (0, 0), sigmas[m])
         return results
 
     def __repr__(self) -> str:

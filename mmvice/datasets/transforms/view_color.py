@@ -9,7 +9,6 @@ from mmvice.registry import TRANSFORMS
 from mmvice.utils.jit import jit
 
 GREY_WEIGHTS = np.array([0.114, 0.587, 0.299])  # of B, G, R
-LEVELS = np.arange(256, dtype=np.float64)
 
 
 @TRANSFORMS.register_module()
@@ -74,13 +73,13 @@ class ViewColorDistortion(BaseTransform):
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
     """Multiply a uint8 (h, w, 3) image by a factor."""
-    return cv2.LUT(image, np.clip(LEVELS * factor, 0, 255).astype(np.uint8))
+    return _scale_levels(image.reshape(-1), 0.0, float(factor)).reshape(image.shape)
 
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Move a uint8 (h, w, 3) BGR image away from (factor > 1) or towards (factor < 1) its mean grey."""
     mean = np.dot(cv2.mean(image)[:3], GREY_WEIGHTS)
-    return cv2.LUT(image, np.clip(mean + (LEVELS - mean) * factor, 0, 255).astype(np.uint8))
+    return _scale_levels(image.reshape(-1), float(mean), float(factor)).reshape(image.shape)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
@@ -93,6 +92,16 @@ def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
     planes = [plane.reshape(-1) for plane in cv2.split(image)]
     turned = _turn_hue(*planes, turn).reshape(3, *image.shape[:2])
     return cv2.merge(list(turned)).reshape(image.shape)
+
+
+@jit
+def _scale_levels(levels, pivot, factor):
+    """Multiply the distances of levels uint8 (n,) from a pivot: uint8 (n,), cut off at 0 and 255, rounded down."""
+    scaled = np.empty(levels.size, np.uint8)
+    for i in range(levels.size):
+        level = min(max(pivot + (levels[i] - pivot) * factor, 0.0), 255.0)
+        scaled[i] = np.uint8(np.int32(level))
+    return scaled
 
 
 @jit

@@ -81,7 +81,9 @@ class ContextualViewCrop(BaseTransform):
                 f'{superpixels.shape}; transforms that resize or crop the image belong before the superpixels'
             )
         boxes = self._draw_boxes(image)
-        results['views'] = np.stack([_cut_image(image, box, self.view_size) for box in boxes])
+        # Boxes that are cut off at the image are often one and the same.
+        cuts = {box: _cut_image(image, box, self.view_size) for box in set(map(tuple, boxes.tolist()))}
+        results['views'] = np.stack([cuts[tuple(box)] for box in boxes.tolist()])
         results['view_superpixels'] = _cut_ids(np.ascontiguousarray(superpixels), boxes, *self.view_size)
         results['view_boxes'] = boxes.astype(np.float32)
         return results
@@ -135,7 +137,7 @@ def _draw_index(weights: np.ndarray) -> int:
     return min(int(np.searchsorted(cumulative, np.random.rand() * cumulative[-1], side='right')), len(weights) - 1)
 
 
-def _cut_image(image: np.ndarray, box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _cut_image(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
     """Cut a box out of the image and resize it to (height, width)."""
     x0, y0, x1, y1 = box
     if y1 - y0 >= size[0] and x1 - x0 >= size[1]:

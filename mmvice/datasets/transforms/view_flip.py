@@ -51,4 +51,10 @@ class RandomViewFlip(BaseTransform):
 
 def _flip(arrays: np.ndarray, flips: np.ndarray) -> np.ndarray:
     """Flip left-right those of M arrays (M, h, w, ...) whose flag is set."""
-    return np.stack([cv2.flip(array, 1) if flip else array for array, flip in zip(arrays, flips, strict=True)])
+    flipped = np.empty(arrays.shape, arrays.dtype)
+    for array, flip, out in zip(arrays, flips, flipped, strict=True):
+        if flip:
+            cv2.flip(array, 1, dst=out)
+        else:
+            out[:] = array
+    return flipped

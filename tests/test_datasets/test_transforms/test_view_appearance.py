@@ -44,6 +44,18 @@ def test_adjustments_are_torchvisions(ours, theirs, factors, tolerance, mean_tol
     assert difference.mean() <= mean_tolerance
 
 
+@pytest.mark.parametrize('factor', [0, 0.1, 0.7, 1, 1.3, 2.0, 7.5])
+@pytest.mark.parametrize('strided', [False, True])
+def test_brightness_and_contrast_are_fp64_cut_off_and_rounded_down(factor, strided):
+    levels = np.arange(256, dtype=np.uint8)
+    image = np.stack([levels.repeat(2), levels.repeat(2)[::-1], np.tile(levels, 2)], axis=1).reshape(16, 32, 3)
+    image = image[::-1, ::2] if strided else image
+    mean = np.dot(cv2.mean(np.ascontiguousarray(image))[:3], [0.114, 0.587, 0.299])
+    for adjust, pivot in ((adjust_brightness, 0), (adjust_contrast, mean)):
+        expected = np.clip(pivot + (image.astype(np.float64) - pivot) * factor, 0, 255).astype(np.uint8)
+        np.testing.assert_array_equal(adjust(image, factor), expected)
+
+
 def test_jitter_without_strength_changes_nothing():
     views = random_views()
     results = ViewColorDistortion(strength=0, jitter_prob=1, grey_prob=0)(dict(views=views.copy()))

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmvice.datasets.transforms import ContextualViewCrop
+from mmvice.datasets.transforms.view_crop import _cut_image
 from mmvice.ops.superpixels import grid_superpixels
 
 sizes = st.one_of(st.integers(1, 40), st.integers(41, 400))
@@ -158,3 +159,15 @@ def test_rejects_arguments(arguments, message):
 def test_rejects_superpixels_of_another_size():
     with pytest.raises(ValueError, match='before the superpixels'):
         ContextualViewCrop()(dict(img=np.zeros((9, 9, 3), np.uint8), superpixels=np.zeros((9, 8), np.int32)))
+
+
+def test_equal_boxes_give_equal_views_that_do_not_share_memory():
+    image = np.random.RandomState(0).randint(0, 256, (40, 40, 3), dtype=np.uint8)
+    for contextual, scales in ((False, (0.5, 1.0)), (True, (2.0, 3.0)), (True, (0.5, 2.0))):
+        crop = ContextualViewCrop(4, 24, scale_range=scales, contextual=contextual)
+        results = crop(dict(img=image, superpixels=np.zeros((40, 40), np.int32)))
+        views, boxes = results['views'], results['view_boxes'].astype(int)
+        alone = [_cut_image(image, box, (24, 24)) for box in boxes]
+        np.testing.assert_array_equal(views, alone)
+        views[0] = 0
+        np.testing.assert_array_equal(views[1:], alone[1:])
