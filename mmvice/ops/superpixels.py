@@ -326,13 +326,13 @@ def contiguous(ids):
 
 @jit
 def look_up(table, ids):
-    """The entry of a table (K,) for each id, int32 (n,) in -1..K-1; -1 leads to the last entry.
+    """The entry of a table (1 + K,) for each id, int32 (n,) in -1..K-1; the first is for -1.
 
-    ``np.take`` does the same, and converts the ids first.
+    ``np.take`` does the same, and converts the ids first. Of signed indices, numba would look for negative ones.
     """
     found = np.empty(ids.size, table.dtype)
     for i in range(ids.size):
-        found[i] = table[ids[i]]
+        found[i] = table[np.uintp(ids[i] + 1)]
     return found
 
 
@@ -343,7 +343,7 @@ def _count_views(view_superpixels, num_superpixels):
     for m in range(view_superpixels.shape[0]):
         view, seen = view_superpixels[m], np.zeros(num_superpixels + 1, np.int32)
         for i in range(view.size):
-            seen[np.uintp(view[i] + 1)] = 1  # the first is for -1; unsigned, as numba looks for negative indices else
+            seen[np.uintp(view[i] + 1)] = 1  # as in look_up
         count += seen[1:]
     return count
 

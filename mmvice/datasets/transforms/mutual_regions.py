@@ -38,8 +38,8 @@ class MutualRegions(BaseTransform):
         num_regions = int(common.sum())
         if num_regions < self.min_regions:
             return None
-        region_of = np.full(len(common) + 1, -1, np.int32)  # the last is what -1 leads to
-        region_of[:-1][common] = np.arange(num_regions, dtype=np.int32)
+        region_of = np.full(1 + len(common), -1, np.int32)  # the first is for -1
+        region_of[1:][common] = np.arange(num_regions, dtype=np.int32)
         results['regions'] = look_up(region_of, superpixels.reshape(-1)).reshape(superpixels.shape)
         results['num_regions'] = num_regions
         return results

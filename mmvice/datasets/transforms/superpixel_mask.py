@@ -42,9 +42,9 @@ class SuperpixelMask(BaseTransform):
         preserved = np.random.permutation(common)[: math.ceil(self.preserve_ratio * len(common))]
         masks = np.empty(superpixels.shape, bool)
         for view, mask in zip(superpixels, masks, strict=True):
-            masked = np.zeros(len(is_common) + 1, bool)  # the last is what -1 leads to
-            masked[view[self._draw_rectangle(*view.shape)]] = True
-            masked[preserved] = masked[-1] = False
+            masked = np.zeros(1 + len(is_common), bool)  # the first is for -1
+            masked[1 + view[self._draw_rectangle(*view.shape)]] = True
+            masked[1 + preserved] = masked[0] = False
             mask[:] = look_up(masked, view.reshape(-1)).reshape(mask.shape)
         results['view_masks'] = masks
         return results
