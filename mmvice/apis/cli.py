@@ -24,7 +24,7 @@ from mmvice.utils.config_types import type_name
 from mmvice.utils.files import NoSpaceError, as_path, is_no_space, readable_size
 from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
-from .config_options import ConfigOptions
+from .config_options import ConfigOptions, merge_options
 from .dist import prepare_cpu_processes
 from .errors import TRACEBACK
 from .setting_names import check_setting_names, check_setting_values
@@ -84,8 +84,7 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(Path(args.config).expanduser())
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     check_setting_names(cfg)
     check_setting_values(cfg)
     if args.work_dir is not None:
@@ -143,6 +142,7 @@ def use_auto_scale_lr(cfg: Config) -> None:
             'add auto_scale_lr = dict(base_batch_size=...) to it.'
         )
     cfg.auto_scale_lr.enable = True
+    cfg.train_dataloader.setdefault('batch_size', 1)  # MMEngine's default, which it asks the config for here
 
 
 def use_resume(cfg: Config, load_from: str | None) -> None:

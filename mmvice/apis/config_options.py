@@ -2,9 +2,10 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 _ONE = {'data_root', 'work_dir', 'load_from', 'embedder_checkpoint', 'pretrained', 'checkpoint', 'folder', 'img_root'}
 _ONE |= {'filename', 'save_dir', 'output_dir', 'out_dir'}
@@ -40,6 +41,30 @@ class ConfigOptions(DictAction):
                 )
             options[key] = parse_value(key, text)
         setattr(namespace, self.dest, options)
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Change settings of a config as :meth:`mmengine.Config.merge_from_dict` does.
+
+    Raises:
+        ValueError: If the value is a dict, which the command line has no form for, or would take the place of one.
+    """
+    for key, value in (options or {}).items():
+        there: Any = cfg
+        for part in key.split('.'):
+            if isinstance(there, (list, tuple)):
+                there = there[int(part)] if part.isdigit() and int(part) < len(there) else None
+            else:
+                there = there.get(part) if isinstance(there, (Mapping, Config)) else None
+        written = re.match(r'dict\(\s*(\w*)|\{\W*(\w*)', value) if isinstance(value, str) else None
+        written = None if key.rpartition('.')[2] in _ONE | _SEVERAL else written
+        if written or (isinstance(there, Mapping) and not isinstance(value, (Mapping, bool, type(None)))):
+            name = (written and written[written.lastindex]) or next(iter(there or ()), 'NAME')
+            raise ValueError(
+                f'--cfg-options {key}={value}: {key} is a dict of settings, which are given one by one, as '
+                f'{key}.{name}=VALUE'
+            )
+    cfg.merge_from_dict(options or {})
 
 
 def parse_value(key: str, text: str) -> object:

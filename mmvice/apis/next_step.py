@@ -6,6 +6,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmvice.engine.loops import ClusterFitLoop
+
 _IMAGES = 'path/to/images'
 
 
@@ -25,7 +27,9 @@ def next_step(cfg: Config, runner: Runner) -> str | None:
     if checkpoint is None or cfg.filename is None:
         return None
     config = str(Path(runner.work_dir, Path(cfg.filename).name))
-    done = f'Trained for {runner.iter} steps: {checkpoint}.'
+    steps = f'{runner.iter} step' + ('' if runner.iter == 1 else 's')
+    done = 'Fitted' if isinstance(runner.train_loop, ClusterFitLoop) else f'Trained for {steps}'
+    done = f'{done}: {checkpoint}.'
     model = getattr(runner.model, 'module', runner.model)
     if getattr(getattr(model, 'head', None), 'concepts', None) is not None:
         images = getattr(runner.train_dataloader.dataset, 'folders', [_IMAGES])[0]

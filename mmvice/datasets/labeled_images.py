@@ -11,7 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
-from mmvice.utils.files import as_path
+from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable
 from mmvice.utils.palette import palette
 from mmvice.utils.reading import read_image_header
@@ -40,7 +40,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '.' is the data
+        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '' is the data
             root itself. Several folders of images are a list; their label maps are in one folder, or in a list of as
             many. Without ``seg_map_path``, or with None, the images are taken alone: for pretraining, or to have
             predictions written.
@@ -76,7 +76,8 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         pipeline: Sequence = (),
         **kwargs,
     ) -> None:
-        if not isinstance(data_prefix, Mapping) or not data_prefix.get('img_path'):
+        images = data_prefix.get('img_path') if isinstance(data_prefix, Mapping) else None
+        if images in (None, [], ()) or (images == '' and data_root in (None, '')):
             raise self._error(
                 ValueError,
                 "data_prefix must be dict(img_path='...', seg_map_path='...'), folders under data_root, "
@@ -101,10 +102,9 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         if self.ann_file:
             self.ann_file = osp.join(self.data_root, as_path(self.ann_file, f'{type(self).__name__}: ann_file'))
         for key, value in self.data_prefix.items():
-            several = isinstance(value, (list, tuple))
-            names = [as_path(name, f'{type(self).__name__}: {key}') for name in (value if several else [value])]
+            names = as_names(value, f'{type(self).__name__}: {key}')
             paths = [osp.join(self.data_root, osp.expanduser(name)) for name in names]
-            self.data_prefix[key] = paths if several else paths[0]
+            self.data_prefix[key] = paths if isinstance(value, (list, tuple)) else paths[0]
         images, labels = (_as_list(self.data_prefix.get(key)) for key in ('img_path', 'seg_map_path'))
         if isinstance(self.data_prefix.get('seg_map_path'), list) and len(labels) != len(images):
             raise self._error(
@@ -114,7 +114,9 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
             )
         one_for_all = labels * len(images) if len(labels) == 1 else labels
         self._folders = list(zip(images, one_for_all or [None] * len(images)))
-        self._suffixes = sorted(_as_list(self.img_suffix), key=len, reverse=True)
+        suffixes = as_names(self.img_suffix, f'{type(self).__name__}: img_suffix')
+        self._suffixes = sorted(suffixes, key=len, reverse=True)
+        self.seg_map_suffix = as_path(self.seg_map_suffix, f'{type(self).__name__}: seg_map_suffix')
 
     @classmethod
     def _load_metainfo(cls, metainfo: dict | None = None) -> dict:

@@ -58,8 +58,14 @@ def encode_superpixels(superpixels: np.ndarray) -> bytes:
     """The PNG file of superpixels (H, W), ids from 0 on; 8 bits where that is enough, else 16.
 
     Raises:
-        ValueError: If there are more than 65536 of them.
+        ValueError: If there are more than 65536 of them, or an id is negative or no whole number.
     """
+    if superpixels.dtype.kind not in 'iub' or superpixels.min(initial=0) < 0:
+        raise ValueError(
+            f'files hold whole ids from 0 on, but the superpixels are {superpixels.dtype}, the lowest '
+            f'{superpixels.min(initial=0)}: give pixels in no region an id of their own, and name it as no_region of '
+            'LoadSuperpixels'
+        )
     largest = int(superpixels.max(initial=0))
     if largest > 0xFFFF:
         raise ValueError(

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 
 from mmvice.registry import DATASETS, TRANSFORMS
-from mmvice.utils.files import as_path
+from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_image, explain, printable
 from mmvice.utils.reading import Fault, fault_of, read_file, retry
 
@@ -38,7 +38,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         ann_file: A list file or several, in place of a search: UTF-8, one image a line, relative to
             ``data_prefix['img_path']`` (the data root by default). Blank lines are left out, and white space around
             names; a name that is listed twice is two samples.
-        extensions: Endings of image files, in any case. By default
+        extensions: Endings of image files, or one, in any case. By default
             :data:`mmvice.utils.image_headers.IMAGE_EXTENSIONS`.
         min_size: Least length in pixels of an image's shorter side.
         pipeline: Transforms, the first of which is ``LoadImageFromFile``.
@@ -58,7 +58,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         data_root: str = '',
         data_prefix: dict | None = None,
         ann_file: str | Sequence[str] = '',
-        extensions: Sequence[str] | None = None,
+        extensions: str | Sequence[str] | None = None,
         min_size: int = 32,
         pipeline: Sequence = (),
         metainfo: dict | None = None,
@@ -67,7 +67,8 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        self.extensions = tuple('.' + extension.lower().lstrip('.') for extension in (extensions or IMAGE_EXTENSIONS))
+        endings = as_names(extensions or IMAGE_EXTENSIONS, self._setting('extensions'))
+        self.extensions = tuple('.' + ending.lower().lstrip('.') for ending in endings)
         self.min_size = min_size
         self.skipped = {}
         self._some_exist = False
@@ -93,12 +94,10 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
                 f"{type(self).__name__}: data_prefix must have the key 'img_path', a folder or a list of folders, "
                 f'got {dict(self.data_prefix)}'
             )
-        self.folders = [
-            os.path.join(root, os.path.expanduser(p)) for p in self._as_list('img_path', self.data_prefix['img_path'])
-        ]
-        self.list_files = [
-            os.path.join(root, os.path.expanduser(p)) for p in self._as_list('ann_file', self.ann_file) if p
-        ]
+        folders = as_names(self.data_prefix['img_path'], self._setting('img_path'))
+        self.folders = [os.path.join(root, os.path.expanduser(folder)) for folder in folders]
+        lists = filter(None, as_names(self.ann_file, self._setting('ann_file')))
+        self.list_files = [os.path.join(root, os.path.expanduser(file)) for file in lists]
         if self.list_files and len(self.folders) > 1:
             raise ValueError(
                 f'{type(self).__name__}: the lines of ann_file {self.list_files} are relative to one folder, but '
@@ -159,10 +158,6 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
 
     def _setting(self, name: str) -> str:
         return f'{type(self).__name__}: {name}'
-
-    def _as_list(self, name: str, value: str | Sequence[str]) -> list[str]:
-        values = value if isinstance(value, (list, tuple)) else [value]
-        return [as_path(single, self._setting(name)) for single in values]
 
     @force_full_init
     def get_data_info(self, idx: int) -> dict:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .checkpoint_structure import check_structure
 from .downloads import download
-from .files import readable_size, write_file
+from .files import as_path, readable_size, write_file
 from .whole_checkpoint import DamagedCheckpointError, latest_checkpoint, refuse_foreign
 
 # What torch's loader raises for files that are cut off or overwritten, beside RuntimeError and OSError
@@ -151,8 +151,10 @@ def resolve_checkpoint(location: str | Path) -> str | Path:
 
     Raises:
         FileNotFoundError: If the folder has no checkpoint.
+        ValueError: If it is no name.
         DamagedCheckpointError: If it has some, but none is whole.
     """
+    location = location if isinstance(location, Path) else as_path(location, 'a checkpoint')
     if '://' in str(location) or not Path(location).expanduser().is_dir():
         return location
     latest = latest_checkpoint(location)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 
 UNFINISHED = '.part'
@@ -23,24 +24,39 @@ class NoSpaceError(OSError):
 
 
 def as_path(value: object, setting: str) -> str:
-    """A path out of a config; a number is the name of a file or folder.
+    """A path out of a config; a number is the name of a file or folder, if it can be written in one way alone.
 
     Args:
         value: What the config has.
         setting: Its name, for the error.
 
     Raises:
-        ValueError: If it is no name, as a list or None.
+        ValueError: If it is no name, as a list or None, or a number such as 1e5, which is 100000.0 too.
     """
     if isinstance(value, (str, os.PathLike)):
         return os.fspath(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, float) and (value % 1 == 0 or not str(value).replace('.', '').isdigit()):
+            raise ValueError(
+                f'{setting} must be the name of a file or folder, got the number {value!r}, which can be written in '
+                "several ways: put the name in quotation marks, as '1e5'"
+            )
         return str(value)
     raise ValueError(
         f'{setting} must be the name of one file or folder, got {value!r}; a name that looks like a list or a number '
         "needs quotation marks, in a config 'a, b', on the command line also within those of the shell: "
         '\'KEY="a, b"\''
     )
+
+
+def as_names(value: object, setting: str) -> list[str]:
+    """Names out of a config, of files, folders or endings of files; one of them need not be in a list.
+
+    Raises:
+        ValueError: As of :func:`as_path`.
+    """
+    values = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else [value]
+    return [as_path(single, setting) for single in values]
 
 
 def write_file(path: str, content: bytes, durable: bool = False) -> None:

@@ -4,21 +4,24 @@ import ast
 from typing import Any
 
 
-def recorded_setting(text: Any, name: str) -> Any:
+def recorded_setting(text: Any, name: str, default: Any = None) -> Any:
     """Look a setting up in the text of a config, as :attr:`mmengine.config.Config.pretty_text` writes it.
 
     Args:
         text: The config; a checkpoint may hold anything in its place.
         name: ``optim_wrapper.optimizer.type``.
+        default: What it is where the dict that could have it is there without it.
 
     Returns:
-        Its value; None if it is not there, is no plain value, or the text is no config.
+        Its value; None if that dict is not there, it is no plain value, or the text is no config.
 
     Example:
         >>> recorded_setting("model = dict(head=dict(type='LinearProbeHead', num_classes=8))", 'model.head.num_classes')
         8
         >>> recorded_setting("model = dict(head=dict(type='LinearProbeHead', num_classes=8))", 'model.head')
         {'type': 'LinearProbeHead', 'num_classes': 8}
+        >>> recorded_setting('train_dataloader = dict(num_workers=2)', 'train_dataloader.batch_size', 1)
+        1
     """
     if not isinstance(text, str):
         return None
@@ -32,11 +35,13 @@ def recorded_setting(text: Any, name: str) -> Any:
         for entry in body
         if isinstance(entry, ast.Assign) and any(isinstance(to, ast.Name) and to.id == first for to in entry.targets)
     ]
-    node = values[-1] if values else None
+    node, holder = values[-1] if values else None, None
     for key in rest:
-        node = _entry(node, key)
+        node, holder = _entry(node, key), node
+    if node is None:
+        return default if isinstance(holder, (ast.Call, ast.Dict)) else None
     try:
-        return _plain(node) if node is not None else None
+        return _plain(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 

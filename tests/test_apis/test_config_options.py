@@ -3,8 +3,9 @@
 import argparse
 
 import pytest
+from mmengine.config import Config
 
-from mmvice.apis.config_options import ConfigOptions
+from mmvice.apis.config_options import ConfigOptions, merge_options
 
 
 def parse(*settings):
@@ -66,3 +67,40 @@ def test_a_value_torn_apart_by_the_shell_is_told(capsys):
     with pytest.raises(SystemExit):
         parse('data.data_root=imgs,', '2023')
     assert "expected KEY=VALUE, but '2023' has no '='" in capsys.readouterr().err
+
+
+CONFIG = dict(
+    model=dict(backbone=dict(type='ResNet', depth=18), compile=dict(mode='default')),
+    train_dataloader=dict(dataset=dict(data_prefix=dict(img_path='a'), pipeline=[dict(type='Load', scale=1)])),
+)
+
+
+@pytest.mark.parametrize(
+    'setting, advice',
+    [
+        ('train_dataloader.dataset.data_prefix=dict(img_path=2024)', 'data_prefix.img_path=VALUE'),
+        ('train_dataloader.dataset.data_prefix={"img_path": 2024}', 'data_prefix.img_path=VALUE'),
+        ('train_dataloader.dataset.data_prefix=2024', 'data_prefix.img_path=VALUE'),
+        ('train_dataloader.dataset.data_prefix=a,b', 'data_prefix.img_path=VALUE'),
+        ('val_dataloader.dataset=dict(type=X)', 'val_dataloader.dataset.type=VALUE'),
+        ('model.head={}', 'model.head.NAME=VALUE'),
+        ('model.backbone=ResNetV1c', 'model.backbone.type=VALUE'),
+        ('train_dataloader.dataset.pipeline.0=Load', 'pipeline.0.type=VALUE'),
+        ('model=x', 'model.backbone=VALUE'),
+    ],
+)
+def test_what_is_a_dict_is_given_by_its_settings(setting, advice):
+    cfg = Config(CONFIG)
+    before = cfg.pretty_text
+    with pytest.raises(ValueError, match='is a dict of settings, which are given one by one') as error:
+        merge_options(cfg, parse(setting))
+    assert str(error.value).endswith(advice) and cfg.pretty_text == before
+
+
+def test_other_changes_are_those_of_mmengine():
+    cfg = Config(CONFIG)
+    merge_options(cfg, None)
+    merge_options(cfg, parse('model.compile=False', 'model.backbone=None', 'a.b=1', 'work_dir={x}'))
+    merge_options(cfg, parse('train_dataloader.dataset.pipeline.0.scale=2', 'model.decoder.filename={path}.png'))
+    assert cfg.model.compile is False and cfg.model.backbone is None and cfg.a.b == 1 and cfg.work_dir == '{x}'
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == 2 and cfg.model.decoder.filename == '{path}.png'

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from mmvice.apis import next_step
+from mmvice.engine.loops import ClusterFitLoop
 
 VICE = 'configs/vice/vice_r18_light-fpn_adamw-2k_camvid-64x64.py'
 
@@ -19,7 +20,7 @@ def runner(tmp_path):
     dataset = SimpleNamespace(folders=['data/my images'])
     model = SimpleNamespace(head=SimpleNamespace(concepts=object()))
     loader = SimpleNamespace(dataset=dataset)
-    return SimpleNamespace(work_dir=str(folder), iter=7, model=model, train_dataloader=loader)
+    return SimpleNamespace(work_dir=str(folder), iter=7, model=model, train_dataloader=loader, train_loop=None)
 
 
 def test_after_pretraining(runner, pytestconfig):
@@ -51,6 +52,10 @@ def test_after_a_probe_and_where_nothing_was_saved(runner, tmp_path):
         f'{runner.work_dir}/probe.py',
         f'{runner.work_dir}/iter_7.pth',
     ]
+    runner.iter = 1
+    assert next_step(Config.fromfile(file), runner).startswith('Trained for 1 step: ')
+    runner.train_loop = ClusterFitLoop.__new__(ClusterFitLoop)  # whose fit counts as a step for hooks
+    assert next_step(Config.fromfile(file), runner).startswith(f'Fitted: {runner.work_dir}/iter_7.pth. Measure it:')
     file.write_text('model = dict()')
     assert next_step(Config.fromfile(file), runner) is None
     runner.work_dir = str(tmp_path)

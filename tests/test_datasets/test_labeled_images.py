@@ -295,6 +295,32 @@ def test_what_was_found_and_left_out_is_told(root, monkeypatch):
     assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 files: 1 *.heic"]
 
 
+@pytest.mark.parametrize('folder', ['', '.', ['']])
+def test_images_and_label_maps_in_the_data_root_itself(root, folder):
+    for name in ('a', 'b', 'field/c', 'field/d'):
+        (root / f'labels/{name}.png').rename(root / f'pictures/{name}.png')
+    dataset = build(root / 'pictures', data_prefix=dict(img_path=folder, seg_map_path=folder))
+    assert values(dataset) == [[0], [1], [2], [255]]
+    assert names(build(root / 'pictures', data_prefix=dict(img_path=folder))) == ['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg']
+
+
+@pytest.mark.parametrize('prefix', [None, dict(img_path=None), dict(img_path=''), dict(img_path=[]), 'pictures'])
+def test_no_folder_at_all_is_refused(prefix):
+    with pytest.raises(ValueError, match=r"data_prefix must be dict\(img_path='...', seg_map_path='...'\)"):
+        LabeledImageDataset(data_prefix=prefix, metainfo=METAINFO)
+
+
+@pytest.mark.parametrize('setting', ['img_suffix', 'seg_map_suffix'])
+def test_endings_are_names(root, setting):
+    for name in ('a', 'b', 'field/c', 'field/d'):
+        (root / f'pictures/{name}.jpg').rename(root / f'pictures/{name}.1')
+        (root / f'labels/{name}.png').rename(root / f'labels/{name}.2')
+    assert names(build(root, img_suffix=1, seg_map_suffix=2)) == ['a.1', 'b.1', 'c.1', 'd.1']
+    assert names(build(root, img_suffix=['.9', '.1'], seg_map_suffix='.2')) == ['a.1', 'b.1', 'c.1', 'd.1']
+    with pytest.raises(ValueError, match=f'LabeledImageDataset: {setting} must be the name of one file or folder'):
+        build(root, **{setting: True})
+
+
 @pytest.mark.parametrize('name', [2024, 0.5, '7'])
 def test_folders_whose_names_are_numbers(root, name):
     (root / 'pictures').rename(root / str(name))

@@ -177,6 +177,22 @@ def test_every_ending_is_looked_for_and_the_rest_is_told(tmp_path, monkeypatch):
     assert lines[1] == f"UnlabeledImageDataset: 1 images, listed in '{tmp_path}/list.txt'"
 
 
+@pytest.mark.parametrize('extensions', ['.png', 'PNG', ['.png', 1], 1, 2024])
+def test_one_ending_need_not_be_in_a_list(tmp_path, extensions):
+    write_images(tmp_path, 'a.png')
+    for name in ('a.p', 'a.1', 'a.2024'):
+        (tmp_path / name).write_bytes(b'')
+    found = {'a.png', 'a.1', 'a.2024'} if not isinstance(extensions, (str, list)) else {'a.png'}
+    found = found & {f'a.{extensions}'} if isinstance(extensions, int) else found
+    found = found | {'a.1'} if isinstance(extensions, list) else found
+    assert {*names(UnlabeledImageDataset(str(tmp_path), extensions=extensions))} == found
+
+
+def test_an_ending_that_is_none_is_told(tmp_path):
+    with pytest.raises(ValueError, match='UnlabeledImageDataset: extensions must be the name'):
+        UnlabeledImageDataset(str(tmp_path), extensions=[True])
+
+
 def test_folders_whose_names_are_numbers_or_lists(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path, '2024/1.png', '2025/2.png', '0.5/3.png', 'imgs, 2023/4.png')
@@ -191,5 +207,9 @@ def test_folders_whose_names_are_numbers_or_lists(tmp_path, monkeypatch):
     ):
         with pytest.raises(ValueError, match='UnlabeledImageDataset: .* must be the name of one file or folder, got'):
             UnlabeledImageDataset(**wrong)
+    for number in (1e5, 2023.0, 1e-7, 1.5e300, float('nan'), -0.5):
+        for wrong in (dict(data_root=number), dict(data_prefix=dict(img_path=['a', number]))):
+            with pytest.raises(ValueError, match='can be written in several ways: put the name in quotation marks'):
+                UnlabeledImageDataset(**wrong)
     with pytest.raises(ValueError, match=r"data_prefix must be dict\(img_path='...'\), got 'imgs'"):
         UnlabeledImageDataset(data_prefix='imgs')

@@ -1,13 +1,16 @@
 """What ``tools/train.py`` makes of checkpoints that can be read, but have not what they should."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
+from mmvice.apis import use_auto_scale_lr
 from mmvice.apis.errors import explain
 from mmvice.engine.hooks import fitting_state_hook
 from mmvice.utils.checkpoint import load_checkpoint_file
@@ -140,6 +143,36 @@ def test_another_batch_size_is_warned_of(content, tool, toy_config, said):
     tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX, 'train_dataloader.batch_size=4')
     assert len(said) == 1
     assert 'run/iter_4.pth was trained with train_dataloader.batch_size=2, and this config has 4' in said[0]
+
+
+@pytest.mark.parametrize(
+    'before, now, processes, sides',
+    [
+        (None, 4, 1, ['batch_size=1,', 'this config has 4']),
+        (4, None, 1, ['batch_size=4,', 'this config has 1']),
+        (None, None, 2, ['batch_size=1 in 2 processes, 2 images a step', 'has 1 in 1 process, 1 image a step']),
+        (None, None, 1, []),
+        (1, None, 1, []),
+    ],
+)
+def test_a_batch_size_that_is_not_given_is_one(content, tool, toy_config, said, before, now, processes, sides):
+    text, size = toy_config.read_text(), 'batch_size=2, '
+    assert text.replace('\n', '').replace('    ', '').count(size) > 1
+    content['meta'].update(num_processes=processes)
+    content['meta']['cfg'] = re.sub(size, f'batch_size={before}, ' if before else '', content['meta']['cfg'])
+    content['meta']['cfg'] = content['meta']['cfg'].replace('batch_size=2', f'batch_size={before}' if before else 'x=0')
+    torch.save(content, 'run/iter_4.pth')
+    toy_config.write_text(re.sub(size, f'batch_size={now}, ' if now else '', text))
+    tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX)
+    told = [line for line in said if 'was trained with' in line]
+    assert len(told) == bool(sides) and all(side in told[0] for side in sides)
+
+
+def test_the_learning_rate_is_scaled_to_the_batch_size_that_is_not_given(toy_config):
+    toy_config.write_text(toy_config.read_text().replace('batch_size=2, ', ''))
+    cfg = Config.fromfile(toy_config)
+    use_auto_scale_lr(cfg)
+    assert cfg.train_dataloader.batch_size == 1
 
 
 @pytest.mark.parametrize('before, size, processes, warned', [(2, 4, 1, False), (2, 2, 1, True), (None, 2, 1, False)])

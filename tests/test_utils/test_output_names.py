@@ -40,10 +40,25 @@ def test_a_single_folder_that_was_searched_is_not_left_out():
         (['a.jpg', 'a.png', 'a_2.jpg'], ['a', 'a_3', 'a_2']),
         (['a.jpg', 'A.jpg', 'A_2.jpg', 'A_3.png'], ['a', 'A_4', 'A_2', 'A_3']),
         (['x/../a.jpg', 'a.jpg'], ['a', 'a_2']),
+        (['in/x.jpg', 'in/x.png/y.jpg'], ['x_2', 'x.png/y']),
+        (['in/x.png/y.jpg', 'in/X.tif', 'in/x_2.bmp'], ['x.png/y', 'X_3', 'x_2']),
+        (['in/x.jpg', 'in/x_20.png/deep/y.jpg', 'in/z.png'], ['x_2', 'x_20.png/deep/y', 'z']),
+        (['in/x.jpg', 'in/x_2.png/y.jpg', 'in/x.png/x.png/y.jpg'], ['x_3', 'x_2.png/y', 'x.png/x.png/y']),
+        (['in/x.jpg', 'in/x/y.jpg', 'in/x.jpg.d/y.jpg'], ['x', 'x/y', 'x.jpg.d/y']),
     ],
 )
 def test_names_that_some_system_takes_for_one_get_numbers(paths, expected):
     assert list(output_names(paths).values()) == expected
+
+
+def test_outputs_can_be_written_beside_folders_with_the_ending_of_outputs(tmp_path):
+    paths = ['in/x.jpg', 'in/x.png/y.jpg', 'in/x.png/y.png/z.jpg', 'in/X_20.png/w.jpg']
+    for name in output_names(paths).values():
+        for ending in ('.png', '_20.png'):
+            file = tmp_path / f'{name}{ending}'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b'')
+    assert sum(path.is_file() for path in tmp_path.rglob('*')) == 2 * len(paths)
 
 
 def test_no_name_leads_out():

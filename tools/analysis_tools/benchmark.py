@@ -21,7 +21,7 @@ from prettytable import PrettyTable
 from mmvice.apis import existing_file
 from mmvice.apis.arguments import choose_device, non_negative, positive
 from mmvice.apis.benchmark import benchmark_inference, benchmark_train
-from mmvice.apis.config_options import ConfigOptions
+from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.utils.console import use_console
 
 EXAMPLES = """examples:
@@ -111,8 +111,7 @@ def measure(args: argparse.Namespace) -> dict:
     device = choose_device(args.device)
     if args.command == 'train':
         cfg = Config.fromfile(Path(args.config).expanduser())
-        if args.cfg_options is not None:
-            cfg.merge_from_dict(args.cfg_options)
+        merge_options(cfg, args.cfg_options)
         return benchmark_train(cfg, args.steps, args.warmup, args.batch_size, args.amp, device)
     linear, cluster = (files and (files[0], None if args.random else files[1]) for files in (args.linear, args.cluster))
     return benchmark_inference(linear, cluster, args.images, args.warmup, device)

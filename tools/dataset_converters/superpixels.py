@@ -21,7 +21,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
 from mmvice.apis import existing_file
-from mmvice.apis.config_options import ConfigOptions
+from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.datasets import UnlabeledImageDataset
 from mmvice.datasets.superpixel_files import (
     compute_superpixels,
@@ -174,8 +174,7 @@ def convert_all(args: argparse.Namespace) -> None:
     """Check, estimate, compute, and say how to go on."""
     use_console_without_run()
     cfg = Config.fromfile(Path(args.config).expanduser())
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmvice'))
     if cfg.get('train_dataloader') is None:
         raise ValueError(f'{args.config} has no train_dataloader')

@@ -23,7 +23,7 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from mmvice.apis import existing_file
-from mmvice.apis.config_options import ConfigOptions
+from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.models.utils import fit_weights
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import differing_weights, save_weights
@@ -97,7 +97,7 @@ def load_mmseg_config(location: str, options: dict | None) -> Config:
     if file is None:
         raise FileNotFoundError(f'no config file at {location}, and none of that name in MMSegmentation')
     cfg = Config.fromfile(file)
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options)
     if cfg.get('model') is None:
         raise ValueError(f'the config {location} has no model')
     return cfg

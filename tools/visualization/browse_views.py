@@ -14,7 +14,7 @@ from mmengine.utils import ProgressBar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmvice.apis.config_options import ConfigOptions
+from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS
 from mmvice.structures.views_data_sample import ViewsDataSample
@@ -60,8 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     use_console_without_run()
     cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    merge_options(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmvice'))
     dataloader = cfg.get(f'{args.phase}_dataloader')
     if dataloader is None:

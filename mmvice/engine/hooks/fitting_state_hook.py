@@ -151,7 +151,7 @@ def _take_weights(runner: Runner, checkpoint: dict[str, Any], source: str) -> No
 def _compare_batches(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
     setting, accumulation = 'train_dataloader.batch_size', 'optim_wrapper.accumulative_counts'
     configs = checkpoint['meta'].get('cfg'), runner.cfg.pretty_text
-    sizes = [recorded_setting(config, setting) for config in configs]
+    sizes = [recorded_setting(config, setting, default=1) for config in configs]  # MMEngine's default
     if None in sizes:
         return
     steps = [recorded_setting(config, accumulation) or 1 for config in configs]
@@ -164,7 +164,7 @@ def _compare_batches(runner: Runner, checkpoint: Mapping[str, Any], source: str)
         sides = [
             f'{side} in {number} {"process" if number == 1 else "processes"}'
             + (f' with accumulative_counts={step}' if steps != [1, 1] else '')
-            + f', {total} images a step'
+            + f', {total} image{"" if total == 1 else "s"} a step'
             for side, number, step, total in zip(sides, processes, steps, images)
         ]
     print_log(

@@ -50,6 +50,12 @@ def test_more_ids_than_a_file_holds_are_refused():
         encode_superpixels(np.arange(65_537, dtype=np.int32).reshape(1, -1))
 
 
+@pytest.mark.parametrize('ids', [[[-1, 0]], [[300, -1]], [[-300, 2]], [[0.5, 1.0]]])
+def test_what_a_file_has_no_id_for_is_refused(ids):
+    with pytest.raises(ValueError, match='whole ids from 0 on, but the superpixels are .*no_region of LoadSuperpixels'):
+        encode_superpixels(np.array(ids))
+
+
 @pytest.mark.parametrize('mode', ['1', 'L', 'P', 'I;16'])
 def test_files_of_any_segmenter_with_one_channel_can_be_read(tmp_path, mode):
     ids = np.array([[0, 1, 1], [1, 0, 0]])
