@@ -9,7 +9,6 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor
 
-from mmvice.apis.benchmark import enter_steady_state
 from mmvice.models import ViCE
 from mmvice.registry import MODELS
 
@@ -104,6 +103,6 @@ def make_step(
     cfg.optim_wrapper.type = wrapper
     torch.manual_seed(0)
     model: ViCE = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
-    enter_steady_state(model.head)
+    model.head.enter_steady_state()
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
     return lambda: model.train_step(batch, optimizer)['loss'].detach()

@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmvice.apis.benchmark import TRAIN_PHASES, enter_steady_state, time_train_steps
+from mmvice.apis.benchmark import TRAIN_PHASES, time_train_steps
 from mmvice.datasets import UnlabeledImageDataset
 from mmvice.models import ViCE
 from mmvice.registry import MODELS
@@ -74,7 +74,7 @@ def build_pair(cfg: Config, device: str) -> tuple[ViCE, MeanLoss]:
     init_default_scope('mmvice')
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(device).train()
-    enter_steady_state(model.head)
+    model.head.enter_steady_state()
     plain = copy.deepcopy(model)
     plain.__class__ = MeanLoss
     return model, plain

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmvice.engine import ViCERunner
-from mmvice.models import ClusterProbeHead, DenseSwAVHead, LinearProbeHead, ProbeSegmentor, ViCE
+from mmvice.models import ClusterProbeHead, LinearProbeHead, ProbeSegmentor, ViCE
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.checkpoint import differing_weights
 from mmvice.utils.device import checked_device, device_name, synchronize
@@ -77,7 +77,7 @@ def timed_phases(model: ViCE, optim_wrapper: OptimWrapper, timer: PhaseTimer) ->
     """Have ``model.train_step`` end the phases of a timer that is running; the step itself stays what it is.
 
     Inside, the timer sees the ends of 'Preprocessing', 'Forward' (backbone and decoder), 'Loss comp.' and 'Backward'.
-    What follows, until ``train_step`` returns, is the optimizer's step and putting the concepts back on the sphere.
+    What follows, until ``train_step`` returns, is the optimizer's step and the head's ``after_step``.
     """
     own_backward = optim_wrapper.backward
 
@@ -150,8 +150,9 @@ def benchmark_train(
 ) -> dict[str, Any]:
     """Time the training steps of a pretraining config, with its own data loader and optimizer (Table 12).
 
-    The steps are those of the middle of a run: the queue is full (of random embeddings), takes part in the assignment,
-    and the concepts are trained. The learning rate is the config's, without schedule. Nothing is saved.
+    The steps are those of the middle of a run, see :meth:`BaseMethodHead.enter_steady_state`: a queue is full and takes
+    part in the assignment, and the concepts are trained. The learning rate is the config's, without schedule. Nothing
+    is saved.
 
     Args:
         cfg: A config whose model is :class:`ViCE`; it is changed.
@@ -186,7 +187,7 @@ def benchmark_train(
             f'{cfg.filename} has a {type(model).__name__}, but training steps are timed for pretraining: '
             'give a config of configs/vice'
         )
-    enter_steady_state(model.head)
+    model.head.enter_steady_state()
     seen: dict[str, Any] = {}
     measured = time_train_steps(model, optim_wrapper, _remember(endless(loader), seen), steps, warmup, device)
     return dict(
@@ -199,8 +200,7 @@ def benchmark_train(
         view_size=seen['view_size'],
         workers=loader.num_workers,
         amp=amp,
-        concepts=model.head.num_concepts,
-        queue_length=model.head.queue_length,
+        head=f'{type(model.head).__name__}({model.head.extra_repr()})',
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
 
@@ -231,18 +231,6 @@ def build_training(
         optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     optim_wrapper.initialize_count_status(model, 0, steps)
     return model, optim_wrapper, loader
-
-
-def enter_steady_state(head: DenseSwAVHead) -> None:
-    """Bring a head to where a run spends most of its time: the queue full and in use, the concepts trained.
-
-    The queue gets random unit vectors; the time of a step does not depend on their directions.
-    """
-    state = head.state_dict()
-    begun = max(head.queue_start_iter, head.freeze_concepts_iters)
-    state['queue'] = F.normalize(torch.randn_like(state['queue']), dim=1)
-    state['progress'] = torch.tensor([begun, 0, head.queue_length])
-    head.load_state_dict(state)
 
 
 def benchmark_inference(

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 
 from mmvice.datasets.network_scale import NetworkScale
-from mmvice.models.embedder import EmbedderMixin
+from mmvice.models import EmbedderMixin, head_of
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.checkpoint import (
@@ -24,8 +24,6 @@ from mmvice.utils.checkpoint import (
 from mmvice.utils.console import use_console_without_run
 from mmvice.utils.device import checked_device
 from mmvice.utils.reading import decoding_of, read_image
-
-TRAINING_STATE = ('head.queue', 'head.progress')  # of ViCE models: as long as the GPUs of that run asked for
 
 
 def init_model(
@@ -117,7 +115,14 @@ def _load_strictly(model: BaseModel, path: str | Path) -> dict:
     path = resolve_checkpoint(path)
     checkpoint = load_checkpoint_file(path)
     given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}
-    own, given = ({k: v for k, v in state.items() if k not in TRAINING_STATE} for state in (model.state_dict(), given))
+    own, head = model.state_dict(), head_of(model)
+    if head is not None:
+        given = dict(given)
+        head.upgrade(given, 'head.')
+        own, given = (
+            {name: value for name, value in state.items() if head.needed_by_prediction(name.removeprefix('head.'))}
+            for state in (own, given)
+        )
     differences = differing_weights(own, given)
     if differences:
         raise ValueError(

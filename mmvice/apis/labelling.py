@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mmvice.models import head_of
 from mmvice.structures import EmbeddingMap
 from mmvice.visualization import EmbeddingClusters, Legend, palette
 
@@ -22,8 +23,8 @@ class Labels(NamedTuple):
 
 
 def concepts_of(model: BaseModel) -> Tensor | None:
-    """The learned concepts (K, D) of a ViCE model, unit vectors; None for a probe."""
-    head = getattr(model, 'head', None)
+    """The learned concepts (K, D) of a model, unit vectors; None for a probe, or a method without concepts."""
+    head = head_of(model)
     return None if head is None else head.unit_concepts()
 
 

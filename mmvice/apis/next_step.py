@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmvice.engine.loops import ClusterFitLoop
+from mmvice.models import head_of
 
 _IMAGES = 'path/to/images'
 
@@ -30,13 +31,14 @@ def next_step(cfg: Config, runner: Runner) -> str | None:
     steps = f'{runner.iter} step' + ('' if runner.iter == 1 else 's')
     done = 'Fitted' if isinstance(runner.train_loop, ClusterFitLoop) else f'Trained for {steps}'
     done = f'{done}: {checkpoint}.'
-    model = getattr(runner.model, 'module', runner.model)
-    if getattr(getattr(model, 'head', None), 'concepts', None) is not None:
+    head = head_of(runner.model)
+    if head is not None:
         images = getattr(runner.train_dataloader.dataset, 'folders', [_IMAGES])[0]
-        look = _command('tools/visualization/embeddings.py', config, checkpoint, images, '--concepts')
+        cut = [] if head.unit_concepts() is None else ['--concepts']
+        look = _command('tools/visualization/embeddings.py', config, checkpoint, images, *cut)
         option = f'model.embedder_checkpoint={checkpoint}'
         probe = _command('tools/train.py', _probe(Path(cfg.filename)), '--cfg-options', option)
-        return f'{done} See its concepts:\n{look}\nMeasure it by a probe:\n{probe}'
+        return f'{done} See what it has learned:\n{look}\nMeasure it by a probe:\n{probe}'
     if cfg.get('test_dataloader') is not None:
         return f'{done} Measure it:\n{_command("tools/test.py", config, checkpoint)}'
     return None

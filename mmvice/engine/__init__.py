@@ -13,8 +13,8 @@ from .hooks import (
     FittingStateHook,
     FittingWeightsHook,
     InitialWeightsHook,
+    MethodStateHook,
     ProbeVisualizationHook,
-    RegionQueueHook,
     SeededStepHook,
 )
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
@@ -38,7 +38,7 @@ __all__ = [
     'FittingWeightsHook',
     'InitialWeightsHook',
     'ProbeVisualizationHook',
-    'RegionQueueHook',
+    'MethodStateHook',
     'ViCERunner',
     'SeededStepHook',
     'WarmupCosineLR',

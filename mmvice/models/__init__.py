@@ -6,11 +6,12 @@ from .backbones import ColorPosition
 from .data_preprocessor import ViCEDataPreprocessor
 from .decoders import HypercolumnDecoder, LightFPN, SegHeadDecoder
 from .embedder import EmbedderMixin
-from .heads import ClusterProbeHead, DenseSwAVHead, LinearProbeHead
+from .heads import BaseMethodHead, ClusterProbeHead, DenseSwAVHead, LinearProbeHead, ODCHead, head_of
 from .segmentors import EncoderDecoder, ProbeSegmentor, load_embedder
 from .vice import ViCE
 
 __all__ = [
+    'BaseMethodHead',
     'ClusterProbeHead',
     'ColorPosition',
     'DenseSwAVHead',
@@ -19,9 +20,11 @@ __all__ = [
     'HypercolumnDecoder',
     'LightFPN',
     'LinearProbeHead',
+    'ODCHead',
     'ProbeSegmentor',
     'SegHeadDecoder',
     'ViCE',
     'ViCEDataPreprocessor',
+    'head_of',
     'load_embedder',
 ]

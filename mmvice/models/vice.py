@@ -14,6 +14,7 @@ from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
 
 from .embedder import EmbedderMixin, build_preprocessor
+from .heads import BaseMethodHead
 from .utils import load_pretrained
 
 
@@ -24,7 +25,8 @@ class ViCE(EmbedderMixin, BaseModel):
     Args:
         backbone (dict): Config of the backbone.
         decoder (dict): Config of the decoder, see :mod:`mmvice.models.decoders`.
-        head (dict): Config of the head with the concepts and the loss. Its ``embed_dims`` defaults to the decoder's.
+        head (dict): Config of the method's head, a :class:`BaseMethodHead`. Its ``embed_dims`` defaults to the
+            decoder's.
         data_preprocessor (dict, optional): Config of :class:`ViCEDataPreprocessor`. Defaults to None.
         pretrained (str, optional): Initial weights of the backbone, or of backbone and decoder, and of the concepts
             where the file has them: a checkpoint file, a work folder (its latest checkpoint), or what MMEngine can
@@ -36,6 +38,7 @@ class ViCE(EmbedderMixin, BaseModel):
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
+        TypeError: If the head is that of no method.
         ValueError: If decoder and head differ in the size of an embedding.
     """
 
@@ -53,13 +56,17 @@ class ViCE(EmbedderMixin, BaseModel):
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
         self.build_embedder(backbone, decoder, channels_last, compile)
         self.head = MODELS.build({'embed_dims': self.embed_dims, **head})
+        if not isinstance(self.head, BaseMethodHead):
+            raise TypeError(
+                f'model.head must be a BaseMethodHead, as DenseSwAVHead is, got a {type(self.head).__name__}'
+            )
         if self.head.embed_dims != self.embed_dims:
             raise ValueError(
                 f'decoder.embed_dims={self.embed_dims}, but head.embed_dims={self.head.embed_dims}: make them equal'
             )
         self.pretrained = pretrained
         # Each process has its own: DistributedDataParallel must not send those of the first to all.
-        self._ddp_params_and_buffers_to_ignore = ['head.queue', 'head.progress']
+        self._ddp_params_and_buffers_to_ignore = [f'head.{name}' for name in self.head.process_state]
 
     def init_weights(self) -> None:
         """Initialise all parts, and then load ``pretrained``, which every weight of the backbone must come from.
@@ -94,7 +101,7 @@ class ViCE(EmbedderMixin, BaseModel):
         raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
 
     def loss(self, inputs: Tensor, data_samples: list[ViewsDataSample]) -> dict[str, Tensor]:
-        """Swapped prediction over the mutual regions of all views (Alg. 2 and 3).
+        """The losses of the head over the mutual regions of all views (Alg. 2).
 
         Args:
             inputs: Views (B, 3, h, w), B = N*M, image-major.
@@ -108,12 +115,12 @@ class ViCE(EmbedderMixin, BaseModel):
         return self.head.loss(embeddings, regions.flatten(0, 1), num_regions, num_views=regions.shape[1])
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One optimizer step, after which the concepts are put back on the unit sphere.
+        """One optimizer step, of which the head is told.
 
-        In distributed training MMEngine's wrapper steps by itself; the next loss, or saving, puts them back.
+        In distributed training MMEngine's wrapper steps by itself, and :class:`MethodStateHook` tells the head.
         """
         log_vars = super().train_step(data, optim_wrapper)
-        self.head.normalize_concepts()
+        self.head.after_step()
         return log_vars
 
     @torch.no_grad()
@@ -129,8 +136,13 @@ class ViCE(EmbedderMixin, BaseModel):
         Returns:
             list: B samples; ``pred_sem_seg.data`` is int64 (1, h, w) in 0..K-1, at the sample's ``ori_shape`` if it has
             one, else at the size of the input.
+
+        Raises:
+            TypeError: If the method has no concepts.
         """
         unit_concepts = self.head.unit_concepts()
+        if unit_concepts is None:
+            raise TypeError(f'{type(self.head).__name__} has no concepts to cut images into: measure it by a probe')
         data_samples = [SegDataSample() for _ in range(len(inputs))] if data_samples is None else data_samples
         for places, embeddings in self.embed_sizes(inputs):
             for b, sample in enumerate(data_samples[place] for place in places):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
@@ -13,19 +14,21 @@ def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def sum_over_processes(values: Tensor) -> Tensor:
+def sum_over_processes(values: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
     """Sum a tensor over the processes of the default process group; without one, it is returned as it is.
+
+    The tensors of a dict, of one type, are summed in a single message.
 
     A loss that is made of such sums is the same number in every process, and its gradients, averaged over the processes
     as DistributedDataParallel does, are those of a single process that holds the parts of all of them. For that the
     gradient of the sum goes to the own part times the number of processes; nothing is communicated on the way back.
-    Every process must call, with a tensor of the same shape. The host does not wait for a GPU.
+    Every process must call, with the same shapes. The host does not wait for a GPU.
 
     Args:
         values: The part of this process, floating point.
 
     Returns:
-        Tensor: The sum, of the same shape.
+        Tensor | dict: The sum, of the same shape.
 
     Example:
         >>> import torch
@@ -33,7 +36,13 @@ def sum_over_processes(values: Tensor) -> Tensor:
         >>> sum_over_processes(part) is part  # a single process
         True
     """
-    return _ProcessSum.apply(values) if num_processes() > 1 else values
+    if num_processes() == 1:
+        return values
+    if isinstance(values, Tensor):
+        return _ProcessSum.apply(values)
+    total = _ProcessSum.apply(torch.cat([value.reshape(-1) for value in values.values()]))
+    parts = total.split([value.numel() for value in values.values()])
+    return {name: part.reshape(value.shape) for part, (name, value) in zip(parts, values.items())}
 
 
 class _ProcessSum(Function):

@@ -23,7 +23,7 @@ def check_structure(checkpoint: Any, source: object) -> None:
     """
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f'{source} holds {_a(checkpoint)} where a dict of weights is expected')
-    for name in ('state_dict', 'meta', 'region_queues', 'ema_state_dict'):
+    for name in ('state_dict', 'meta', 'process_state', 'region_queues', 'ema_state_dict'):
         _expect(name not in checkpoint or isinstance(checkpoint.get(name), Mapping), source, name, checkpoint, 'a dict')
     weights = checkpoint.get('state_dict', checkpoint)
     strange = [name for name in weights if not isinstance(name, str)]

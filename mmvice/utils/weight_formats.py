@@ -84,7 +84,7 @@ MMVICE = WeightFormat(
     (r'backbone\.', r'decoder\.'),
     {r'((?:backbone|decoder)\..+|head\.concepts)': r'\1'},
     {
-        r'head\.(?:queue|progress)': 'state of a training',
+        r'head\..+': 'rest of the head',
         r'decode_head\..+': 'probe',
         **_PREPROCESSOR,
     },

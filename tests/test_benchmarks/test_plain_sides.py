@@ -129,7 +129,7 @@ def test_the_trivial_step_trains_the_same_network():
     inputs = plain.data_preprocessor(batch, True)['inputs']
     expected = plain.embed(inputs).features.mean()
     torch.testing.assert_close(plain.loss(inputs, batch['data_samples'])['loss'], expected)
-    assert model.head._queue_filled == 64
+    assert model.head.queue_count == 64
 
 
 def test_datasets_hold_the_same_paths(tmp_path):

@@ -91,9 +91,9 @@ def test_a_killed_process_ends_the_run_which_can_be_resumed(dist_train, tmp_path
     status, printed = dist_train('works', '--resume')
     assert status == 0, printed
     first, last = (load_checkpoint_file(tmp_path / 'run' / f'iter_{step}.pth') for step in (2, 4))
-    assert last['meta']['iter'] == 4 and not torch.equal(*last['region_queues']['queue'])
-    assert first['region_queues']['progress'][:, 0].tolist() == [2, 2]
-    assert last['region_queues']['progress'][:, 0].tolist() == [4, 4]
+    assert last['meta']['iter'] == 4 and not torch.equal(*last['process_state']['queue'])
+    assert first['process_state']['steps'].tolist() == [2, 2]
+    assert last['process_state']['steps'].tolist() == [4, 4]
     assert 'CPUSyncBN' in last['meta']['cfg']
 
 

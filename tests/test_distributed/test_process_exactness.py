@@ -77,17 +77,17 @@ def train(num_regions: list[int], reduction: str, queue_length: int) -> dict[str
         record |= {f'{step}.{name}': value.detach() for name, value in out.items()}
         record |= {f'{step}.grad.{name}': p.grad.clone() for name, p in model.named_parameters()}
         optimizer.step()
+        model.head.after_step()
         parts = [assignments[step]]
         if world_size > 1:
             parts = [None] * world_size
             dist.all_gather_object(parts, assignments[step])
         record[f'{step}.assignments'] = torch.cat(parts)
-    model.head.normalize_concepts()
     state = model.state_dict()
-    record['queued'] = state['head.progress'][2].double()
+    record['queued'] = state['head.queue_count'].double()
     if world_size > 1:
         dist.all_reduce(record['queued'])
-    return record | {name: value for name, value in state.items() if name not in ('head.queue', 'head.progress')}
+    return record | {name: value for name, value in state.items() if name not in ('head.queue', 'head.queue_count')}
 
 
 def all_cases_in_all_numbers_of_processes() -> dict:

@@ -73,17 +73,17 @@ def test_two_processes_that_resume_equal_two_that_never_stopped(tmp_path):
     run(2, tmp_path / 'whole', queue=300)
     run(2, tmp_path / 'parts', queue=300, start=tmp_path / 'whole' / 'iter_2.pth')
     whole, parts = (load_checkpoint_file(tmp_path / name / f'iter_{STEPS}.pth') for name in ('whole', 'parts'))
-    for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'region_queues'):
+    for part in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers', 'process_state'):
         expected, given = flat(whole[part]), flat(parts[part])
         assert expected.keys() == given.keys()
         assert [name for name, value in expected.items() if not same(value, given[name])] == []
     assert torch.equal(losses(whole), losses(parts))
 
-    queues, progress = whole['region_queues']['queue'], whole['region_queues']['progress']
-    assert queues.shape == (2, 150, 64) and progress[:, [0, 2]].tolist() == [[STEPS, 150]] * 2
+    queues, counts, steps = (whole['process_state'][name] for name in ('queue', 'queue_count', 'steps'))
+    assert queues.shape == (2, 150, 64) and (counts > 150).all() and (steps == STEPS).all()
     assert not torch.equal(*queues) and torch.equal(queues[0], whole['state_dict']['head.queue'])
     for name in ('best_score_iter_4.pth', 'epoch_1.pth'):  # whoever asks for a checkpoint, it has the queues
-        assert torch.equal(load_checkpoint_file(tmp_path / 'whole' / name)['region_queues']['queue'], queues)
+        assert torch.equal(load_checkpoint_file(tmp_path / 'whole' / name)['process_state']['queue'], queues)
 
 
 @pytest.mark.slow
@@ -95,13 +95,14 @@ def test_processes_may_be_another_number_after_each_stop(tmp_path):
         run(count, tmp_path / f'by {count}', 4000, start, stop=step)
         start = tmp_path / f'by {count}' / f'iter_{step}.pth'
     one, several = load_checkpoint_file(tmp_path / 'one' / f'iter_{STEPS}.pth'), load_checkpoint_file(start)
-    assert len(one['region_queues']['queue']) == len(several['region_queues']['queue']) == 1
+    assert len(one['process_state']['queue']) == len(several['process_state']['queue']) == 1
     torch.testing.assert_close(losses(several), losses(one), rtol=1e-5, atol=0)
-    assert torch.equal(several['state_dict']['head.progress'], one['state_dict']['head.progress'])
+    for name in ('head.steps', 'head.queue_count'):
+        assert several['state_dict'][name] == one['state_dict'][name]
     for name, value in one['state_dict'].items():
         given = several['state_dict'][name]
         if name == 'head.queue':  # the same embeddings in another order
-            filled = int(one['state_dict']['head.progress'][2])
+            filled = int(one['state_dict']['head.queue_count'])
             distances = 1 - value[:filled] @ given[:filled].T
             assert filled > 400 and max(distances.amin(0).max(), distances.amin(1).max()) < 1e-5
         else:

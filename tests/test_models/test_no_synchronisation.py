@@ -93,7 +93,7 @@ def test_the_loss_waits_for_nothing(no_waiting, normalize_pixels, reduction):
         e, regions = make_maps('cuda')
         with no_waiting:
             losses = head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
-            head.normalize_concepts()
+            head.after_step()
         assert all(value.is_cuda for value in losses.values())
 
 
@@ -158,7 +158,7 @@ def test_a_step_on_a_gpu_waits_for_nothing():
             inputs = model.data_preprocessor(data, training=True)
             model(**inputs, mode='loss')['loss'].backward()
             optimizer.step()
-            model.head.normalize_concepts()
+            model.head.after_step()
     finally:
         torch.cuda.set_sync_debug_mode('default')
     assert all(parameter.isfinite().all() for parameter in model.parameters())

@@ -223,7 +223,8 @@ def test_images_of_a_step_are_compared_with_those_of_accumulated_gradients(
 
 def test_an_older_checkpoint_tells_the_number_of_processes_by_its_queues(content, tool, toy_config, said):
     del content['meta']['num_processes']
-    queues = dict(queue=torch.zeros(2, 3, 4), progress=torch.zeros(2, 3, dtype=torch.int64))
+    queue = content['state_dict']['head.queue']
+    queues = dict(queue=torch.stack([queue, queue]), progress=torch.zeros(2, 3, dtype=torch.int64))
     torch.save({**content, 'region_queues': queues}, 'run/iter_4.pth')
     tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX)
     assert len(said) == 1 and 'batch_size=2 in 2 processes' in said[0]
@@ -255,6 +256,7 @@ STRANGE = {
     'message_hub.log_scalars': [{'train/loss': HistoryBuffer([1.0], [1])}],
     'optimizer': [3, None, {}, dict(state={}, param_groups=[]), dict(state={0: 5}, param_groups=[dict(params=[0])])],
     'param_schedulers': [5, None, [5], dict(a=5)],
+    'process_state': [[1], 5],
     'region_queues': [[1], 5],
 }
 

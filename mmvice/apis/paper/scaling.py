@@ -4,7 +4,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-STEP_COUNTS = ('queue_start_iter', 'freeze_concepts_iters')
+from mmvice.registry import MODELS
 
 
 def base_batch_size(cfg: Config) -> int:
@@ -31,13 +31,16 @@ def scale(cfg: Config, gpus: int | None, images_per_gpu: int | None) -> tuple[in
     gpus, images = gpus or own_gpus, images_per_gpu or batch
     options = {} if images == batch else {'train_dataloader.batch_size': images}
     head = cfg.model.get('head') or {}
+    kind = head.get('type')
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
     scaled = gpus * images != base
     if scaled:
-        steps = {name: head[name] for name in STEP_COUNTS if head.get(name)}
+        steps = {name: head[name] for name in getattr(kind, 'settings_in_steps', ()) if head.get(name)}
         options.update({f'model.head.{name}': round(value * base / (gpus * images)) for name, value in steps.items()})
         checkpoint = cfg.get('default_hooks', {}).get('checkpoint', {})
         if checkpoint.get('max_keep_ckpts') == -1:  # points of a curve, as many as before
             options['default_hooks.checkpoint.interval'] = round(checkpoint.interval * base / (gpus * images))
-    if gpus != own_gpus and head.get('queue_length'):
-        options['model.head.queue_length'] = round(head['queue_length'] * own_gpus / gpus)
+    if gpus != own_gpus:
+        rows = {name: head[name] for name in getattr(kind, 'settings_per_process', ()) if head.get(name)}
+        options.update({f'model.head.{name}': round(value * own_gpus / gpus) for name, value in rows.items()})
     return gpus, scaled, options

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 
-from mmvice.apis.benchmark import build_training, endless, enter_steady_state
+from mmvice.apis.benchmark import build_training, endless
 from mmvice.models import ViCE
 from mmvice.utils.device import device_name, synchronize
 from mmvice.utils.files import write_file
@@ -36,7 +36,7 @@ class TimedTraining:
         self.device = device
         self.model, self.optim_wrapper, loader = build_training(cfg, device, steps, job.amp)
         if isinstance(self.model, ViCE):
-            enter_steady_state(self.model.head)
+            self.model.head.enter_steady_state()
         self.model.train()
         self.images = loader.batch_size
         self._batches = endless(loader)

@@ -11,10 +11,10 @@ from .fitting_schedule_hook import FittingScheduleHook
 from .fitting_state_hook import FittingStateHook
 from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
+from .method_state_hook import MethodStateHook
 from .occurring_classes_hook import OccurringClassesHook
 from .prediction_files_hook import PredictionFilesHook
 from .probe_visualization_hook import ProbeVisualizationHook
-from .region_queue_hook import RegionQueueHook
 from .seeded_step_hook import SeededStepHook
 
 __all__ = [
@@ -32,6 +32,6 @@ __all__ = [
     'OccurringClassesHook',
     'PredictionFilesHook',
     'ProbeVisualizationHook',
-    'RegionQueueHook',
+    'MethodStateHook',
     'SeededStepHook',
 ]

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from mmvice.datasets.network_scale import NetworkScale
 from mmvice.datasets.seeded_sampling import seeded_generators
 from mmvice.datasets.transforms import ContextualViewCrop
+from mmvice.models import head_of
 from mmvice.registry import HOOKS
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.device import kept_random_state
@@ -57,7 +58,7 @@ class EmbeddingVisualizationHook(Hook):
     Raises:
         ValueError: If a number is not positive.
         FileNotFoundError: When training starts, if one of ``images`` is missing.
-        TypeError: When training starts, if the model has no concepts.
+        TypeError: When training starts, if the model has no embeddings.
     """
 
     priority = 'LOW'
@@ -79,9 +80,9 @@ class EmbeddingVisualizationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Read ``images``, and check that there is something to draw."""
         model = _unwrap(runner.model)
-        if not hasattr(getattr(model, 'head', None), 'concepts'):
+        if head_of(model) is None:
             raise TypeError(
-                f'EmbeddingVisualizationHook draws the concepts of a ViCE model, but the model is a '
+                f'EmbeddingVisualizationHook draws what a ViCE model has learned, but the model is a '
                 f'{type(model).__name__}: take the hook out of custom_hooks'
             )
         self._batch, self._drawn = None, None
@@ -129,21 +130,26 @@ class EmbeddingVisualizationHook(Hook):
 
     @torch.no_grad()
     def draw_embeddings(self, model: nn.Module) -> np.ndarray:
-        """The images beside their principal components and concepts: RGB uint8 (H, W, 3)."""
+        """The images beside their principal components, and concepts if there are any: RGB uint8 (H, W, 3)."""
         with undisturbed(model):
             maps = [self._embed(model, image) for image in self.images]
             pca = EmbeddingPCA.fit(sample_embeddings(maps, max(_PIXELS // len(maps), 1)))
-            concepts = EmbeddingClusters(model.head.unit_concepts())
-            colors = palette(len(concepts))
-            rows = []
+            unit_concepts = model.head.unit_concepts()
+            concepts = None if unit_concepts is None else EmbeddingClusters(unit_concepts)
+            titles, rows = ['image', 'principal components'], []
+            if concepts is not None:
+                titles.append(f'{len(concepts)} concepts')
+                colors = palette(len(concepts))
             for image, embeddings in zip(self.images, maps):
                 shown = fit_within(image, _LONG_SIDE)
                 embeddings = EmbeddingMap(embeddings.features, shown.shape[:2])
                 rgb = enlarge_small(shown[..., ::-1], _SHORT_SIDE)
                 components = enlarge_small(pca.colors(embeddings)[0], _SHORT_SIDE)
-                labels = enlarge_small(concepts.assign(embeddings)[0], _SHORT_SIDE)
-                rows.append([rgb, components, draw_labels(labels, colors, rgb)])
-        return panel(rows, titles=('image', 'principal components', f'{len(concepts)} concepts'))
+                rows.append([rgb, components])
+                if concepts is not None:
+                    labels = enlarge_small(concepts.assign(embeddings)[0], _SHORT_SIDE)
+                    rows[-1].append(draw_labels(labels, colors, rgb))
+        return panel(rows, titles=titles)
 
     def _embed(self, model: nn.Module, image: np.ndarray) -> EmbeddingMap:
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

@@ -18,6 +18,8 @@ from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint_structure import check_optimizer_state, check_training_state, missing_state
 from mmvice.utils.recorded_config import recorded_setting
 
+from .method_state_hook import FORMER_NAME
+
 _ANEW = 'or start anew with its weights, by load_from=FILE without --resume and without resume=True'
 
 
@@ -180,7 +182,7 @@ def _num_processes(checkpoint: Mapping[str, Any]) -> int | None:
     number = checkpoint['meta'].get('num_processes')
     if isinstance(number, int) and number > 0:
         return number
-    queues = checkpoint.get('region_queues', {}).get('queue')  # which checkpoints had before they had the number
+    queues = checkpoint.get(FORMER_NAME, {}).get('queue')  # which checkpoints had before they had the number
     return len(queues) if isinstance(queues, Tensor) and queues.ndim == 3 else None
 
 

@@ -14,7 +14,7 @@ from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.datasets.wrapper_settings import check_wrapper_settings
-from mmvice.engine.hooks import FittingSamplerHook, FittingScheduleHook, FittingStateHook, RegionQueueHook
+from mmvice.engine.hooks import FittingSamplerHook, FittingScheduleHook, FittingStateHook, MethodStateHook
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
 from mmvice.utils.console import use_console
@@ -80,7 +80,7 @@ class ViCERunner(Runner):
 
     def register_hooks(self, *args, **kwargs) -> None:
         """Register the hooks of the config, and those that every run has."""
-        self.register_hook(RegionQueueHook())
+        self.register_hook(MethodStateHook())
         super().register_hooks(*args, **kwargs)
         self.register_hook(FittingStateHook())
         self.register_hook(FittingSamplerHook())

@@ -1,7 +1,9 @@
-"""Heads: the self-supervised one, and the two probes."""
+"""Heads: those of the methods, and the two probes."""
 
+from .base import BaseMethodHead, head_of
 from .cluster_probe_head import ClusterProbeHead
 from .dense_swav_head import DenseSwAVHead
 from .linear_probe_head import LinearProbeHead
+from .odc_head import ODCHead
 
-__all__ = ['ClusterProbeHead', 'DenseSwAVHead', 'LinearProbeHead']
+__all__ = ['BaseMethodHead', 'ClusterProbeHead', 'DenseSwAVHead', 'LinearProbeHead', 'ODCHead', 'head_of']

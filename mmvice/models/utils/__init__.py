@@ -1,6 +1,6 @@
 """Helpers of the models."""
 
-from .collapse_monitor import CollapseMonitor
+from .collapse_monitor import CollapseMonitor, region_statistics
 from .cpu_sync_batch_norm import CPUSyncBatchNorm
 from .decoder_fit import check_decoder_fits
 from .frozen_model_wrapper import FrozenModelWrapper
@@ -15,4 +15,5 @@ __all__ = [
     'fit_weights',
     'labelled_accuracy',
     'load_pretrained',
+    'region_statistics',
 ]

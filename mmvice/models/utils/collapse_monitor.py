@@ -1,17 +1,39 @@
-"""A watch over the diagnostics of training."""
+"""The diagnostics of a step, and a watch over them."""
 
 import logging
 import math
 
 import torch
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 
-class CollapseMonitor:
-    """Warns, once each and in words, when the concepts collapse or the loss is no better than a uniform guess.
+@torch.no_grad()
+def region_statistics(z: Tensor, p: Tensor, q: Tensor, num_images: int) -> dict[str, Tensor]:
+    """What :class:`CollapseMonitor` needs to know of the images of this process, in a form that adds up.
 
-    Running means are kept on the device and copied to the host without waiting for it; a copy is read at the next look.
+    Args:
+        z: Unit region embeddings (R, D) of the primary view.
+        p: The predictions from their scores (R, K), rows sum to 1.
+        q: Their assignments (R, K), rows sum to 1.
+        num_images: Number of images.
+    """
+    chosen = p.new_zeros(p.shape[1])
+    return dict(
+        images=p.new_full((), num_images),
+        regions=p.new_full((), len(q)),
+        chosen=chosen.index_fill_(0, p.argmax(1), 1),
+        predictions=p.sum(0),
+        entropy=torch.special.entr(q).sum(),
+        means=z.sum(0),
+    )
+
+
+class CollapseMonitor(nn.Module):
+    """Gives the diagnostics of a step, and warns, once each and in words, when training goes wrong.
+
+    It warns when the concepts collapse or the loss is no better than a uniform guess. Running means are kept on the
+    device and copied to the host without waiting for it; a copy is read at the next look. They are in the state dict.
 
     Args:
         num_concepts: Number of concepts K.
@@ -21,44 +43,65 @@ class CollapseMonitor:
     """
 
     def __init__(self, num_concepts: int, interval: int = 50, patience: int = 200, momentum: float = 0.98) -> None:
+        super().__init__()
         self.num_concepts = num_concepts
         self.interval = interval
         self.patience = patience
         self.momentum = momentum
         self.warned: set[str] = set()
-        self._steps = 0
-        self._sums: Tensor | None = None  # running sums of loss, share of concepts, spread, and of their weights
+        # running sums of loss, share of concepts, spread, and of their weights
+        self.register_buffer('sums', torch.zeros(4))
         self._copy: Tensor | None = None
         self._event: torch.cuda.Event | None = None
 
-    def update(self, loss: Tensor, diagnostics: dict[str, Tensor], num_regions: Tensor) -> None:
-        """Take in one step.
+    @torch.no_grad()
+    def forward(self, loss: Tensor, sums: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """Take in one step, in training mode, and give its diagnostics.
 
         Args:
-            loss: Scalar loss, without gradient.
-            diagnostics: ``concepts_used`` and ``embedding_spread`` of :class:`DenseSwAVHead`.
-            num_regions: Scalar, the regions in the step; with fewer regions than concepts not every concept can be
-                used, and a step without any says nothing.
+            loss: Scalar loss.
+            sums: Those of :func:`region_statistics` over all processes.
+            step: Number of steps taken, with this one.
+
+        Returns:
+            dict: Of the primary view ``regions_per_image``; ``concepts_used``, the share of concepts that score best
+            for some region; ``concept_perplexity`` of the mean prediction, 1 to K (both by the scores alone: an optimal
+            assignment uses all concepts alike by construction); ``assignment_entropy`` of a region's assignment, 0 to
+            ln K nats; ``embedding_spread``, 0 if all region embeddings are alike, near 1 if they point everywhere.
         """
+        regions = sums['regions'].clamp_min(1)
+        usage = sums['predictions'] / regions
+        diagnostics = dict(
+            regions_per_image=sums['regions'] / sums['images'].clamp_min(1),
+            concepts_used=(sums['chosen'] > 0).to(usage.dtype).mean(),
+            concept_perplexity=torch.special.entr(usage).sum().exp(),
+            assignment_entropy=sums['entropy'] / regions,
+            embedding_spread=1 - (sums['means'] / regions).norm(),
+        )
+        if self.training:
+            self._take_in(loss, diagnostics, sums['regions'])
+            if step % self.interval == 0:
+                self._look(step)
+        return diagnostics
+
+    def _take_in(self, loss: Tensor, diagnostics: dict[str, Tensor], num_regions: Tensor) -> None:
+        """Not every concept can be used by fewer regions than concepts, and a step without any says nothing."""
         possible = num_regions.clamp(1, self.num_concepts) / self.num_concepts
         used, spread = diagnostics['concepts_used'] / possible, diagnostics['embedding_spread']
-        now = torch.stack([loss, used, spread, torch.ones_like(loss)]).float()
-        sums = torch.zeros_like(now) if self._sums is None else self._sums
-        self._sums = sums.lerp(now, (1 - self.momentum) * (num_regions > 0).to(now))
-        self._steps += 1
-        if self._steps % self.interval == 0:
-            if self._copy is not None and (self._event is None or self._event.query()):
-                self._judge(*self._copy.tolist())
-            self._start_copy()
+        now = torch.stack([loss, used, spread, torch.ones_like(loss)]).to(self.sums)
+        self.sums = self.sums.lerp(now, (1 - self.momentum) * (num_regions > 0).to(now))
 
-    def _start_copy(self) -> None:
-        self._copy = (self._sums[:3] / self._sums[3]).to('cpu', non_blocking=True, copy=True)
-        if self._sums.is_cuda:
+    def _look(self, step: int) -> None:
+        """Judge by the copy of the last look, and begin another one."""
+        if self._copy is not None and (self._event is None or self._event.query()):
+            self._judge(*self._copy.tolist(), step)
+        self._copy = (self.sums[:3] / self.sums[3]).to('cpu', non_blocking=True, copy=True)
+        if self.sums.is_cuda:
             self._event = torch.cuda.Event()
             self._event.record()
 
-    def _judge(self, loss: float, used: float, spread: float) -> None:
-        if self._steps < self.patience or math.isnan(used):  # too early, or no step had a region
+    def _judge(self, loss: float, used: float, spread: float, step: int) -> None:
+        if step < self.patience or math.isnan(used):  # too early, or no step had a region
             return
         signs = []
         if used < 0.05:
