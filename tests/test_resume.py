@@ -17,12 +17,13 @@ CONFIG = CONFIGS / 'vice' / 'vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py
 PROBE = CONFIGS / 'linear_probe' / 'vice_r18-w32_light-fpn_linear-64-200_synthetic-96x128.py'
 
 
-def run(work_dir, stop, num_workers=0, resume=False, total=6, seed=0):
+def run(work_dir, stop, num_workers=0, resume=False, total=6, seed=0, head=None):
     cfg = Config.fromfile(CONFIG)
     cfg.work_dir, cfg.resume, cfg.launcher, cfg.log_level = str(work_dir), resume, 'none', 'WARNING'
     cfg.randomness.seed = seed
     cfg.model.backbone.base_channels, cfg.model.decoder.in_channels = 8, [8, 16, 32, 64]
     cfg.model.head.update(num_concepts=8, queue_length=30, queue_start_iter=2, freeze_concepts_iters=1)
+    cfg.model.head = cfg.model.head if head is None else head
     cfg.train_dataloader.update(batch_size=2, num_workers=num_workers, persistent_workers=num_workers > 0)
     cfg.train_dataloader.dataset.num_scenes = 5
     cfg.param_scheduler[0].end = total  # also of a run that stops before
@@ -40,6 +41,14 @@ def test_resumed_run_equals_an_unbroken_one(tmp_path, workers):
     assert_same_training(whole, parts)
     assert whole['state_dict']['head.steps'] == 6
     assert whole['state_dict']['head.queue'].abs().sum() > 0
+
+
+def test_another_method_resumes_as_well(tmp_path):
+    head = dict(type='ODCHead', num_concepts=8, min_size=0.9)
+    whole = run(tmp_path / 'whole', 6, head=head)
+    run(tmp_path / 'parts', 3, head=head)
+    assert_same_training(whole, run(tmp_path / 'parts', 6, resume=True, head=head))
+    assert whole['state_dict']['head.sizes'].std() > 0
 
 
 def test_another_seed_is_another_run(tmp_path):

@@ -16,8 +16,11 @@ CONFIG = Path(__file__).parents[2] / 'configs' / 'vice' / 'vice_r18-w32_light-fp
 STEPS, BATCH = 4, 4  # the images of all processes together, and so is the length of the queues
 
 
-def train(work_dir: Path, queue: int, port: int, start: str | None = None, stop: int = STEPS) -> None:
-    """Train in this process, one of those that share batch and queue; go on from the checkpoint ``start``."""
+def train(work_dir: Path, queue: int | None, port: int, start: str | None = None, stop: int = STEPS) -> None:
+    """Train in this process, one of those that share batch and queue; go on from the checkpoint ``start``.
+
+    Without a queue, another method is trained.
+    """
     world_size = int(os.environ['WORLD_SIZE'])
     os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES='')
     cfg = Config.fromfile(CONFIG)
@@ -27,7 +30,11 @@ def train(work_dir: Path, queue: int, port: int, start: str | None = None, stop:
     cfg.randomness.seed = 0
     cfg.model.backbone.update(base_channels=4, stem_channels=4)
     cfg.model.decoder.in_channels = [4, 8, 16, 32]
-    cfg.model.head.update(num_concepts=8, queue_length=queue // world_size, queue_start_iter=1, freeze_concepts_iters=1)
+    if queue is None:
+        cfg.model.head = dict(type='ODCHead', num_concepts=8, min_size=0.9)
+    else:
+        steps = dict(queue_start_iter=1, freeze_concepts_iters=1)
+        cfg.model.head.update(num_concepts=8, queue_length=queue // world_size, **steps)
     cfg.train_dataloader.update(batch_size=BATCH // world_size, num_workers=0, persistent_workers=False)
     cfg.train_dataloader.dataset.num_scenes = 7
     cfg.param_scheduler[0].end = STEPS  # also of a run that stops before
@@ -48,7 +55,7 @@ def train(work_dir: Path, queue: int, port: int, start: str | None = None, stop:
             hook.after_val_epoch(runner, dict(score=1.0))
 
 
-def run(count: int, work_dir: Path, queue: int, start: Path | None = None, stop: int = STEPS) -> None:
+def run(count: int, work_dir: Path, queue: int | None, start: Path | None = None, stop: int = STEPS) -> None:
     run_processes(train, count, work_dir, queue, free_port(), start and str(start), stop)
 
 
@@ -84,6 +91,20 @@ def test_two_processes_that_resume_equal_two_that_never_stopped(tmp_path):
     assert not torch.equal(*queues) and torch.equal(queues[0], whole['state_dict']['head.queue'])
     for name in ('best_score_iter_4.pth', 'epoch_1.pth'):  # whoever asks for a checkpoint, it has the queues
         assert torch.equal(load_checkpoint_file(tmp_path / 'whole' / name)['process_state']['queue'], queues)
+
+
+def test_another_method_in_two_processes_resumes_and_equals_one(tmp_path):
+    for name, count in (('one', 1), ('two', 2)):
+        run(count, tmp_path / name, queue=None)
+    run(2, tmp_path / 'parts', None, tmp_path / 'two' / 'iter_2.pth')
+    one, two, parts = (load_checkpoint_file(tmp_path / name / f'iter_{STEPS}.pth') for name in ('one', 'two', 'parts'))
+    for part in ('state_dict', 'optimizer'):
+        expected, given = flat(two[part]), flat(parts[part])
+        assert [name for name, value in expected.items() if not same(value, given[name])] == []
+    torch.testing.assert_close(losses(two), losses(one), rtol=1e-5, atol=0)
+    torch.testing.assert_close(
+        two['state_dict']['head.concepts'], one['state_dict']['head.concepts'], rtol=0, atol=1e-3
+    )
 
 
 @pytest.mark.slow
