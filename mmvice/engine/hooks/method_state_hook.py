@@ -39,6 +39,13 @@ class MethodStateHook(Hook):
 
     def __init__(self) -> None:
         self._gathered: _State | None = None
+        self._own: _State | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Give the head what the checkpoint has for this process, whatever another hook has loaded meanwhile."""
+        if self._own is not None:
+            head_of(runner.model).load_state_dict(self._own, strict=False)
+            self._own = None
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         """Tell the head that a step was taken, which a model without a wrapper does by itself."""
@@ -67,7 +74,8 @@ class MethodStateHook(Hook):
         """Put this process's share wherever the model may look for it.
 
         A hook may exchange the ``state_dict`` for another part of the checkpoint, before this one or after it: every
-        state dict gets the state of this process.
+        state dict gets the state of this process. It may even load weights from elsewhere: a run that goes on puts the
+        state into the head once more before its first step.
 
         Raises:
             ValueError: If something else is in its place, or the head has no use for it.
@@ -92,8 +100,10 @@ class MethodStateHook(Hook):
                 )
         except ValueError as error:
             raise ValueError(f'{runner._load_from}: {error}') from error
+        own = states[get_rank()]
         for part, prefix in parts:
-            part.update({f'{prefix}{name}': value for name, value in states[get_rank()].items()})
+            part.update({f'{prefix}{name}': value for name, value in own.items()})
+        self._own = own if runner._resume else None
 
 
 def _own_state(head: BaseMethodHead) -> _State:

@@ -25,7 +25,9 @@ def test_one_process_leaves_a_checkpoint_of_one_as_it_is(length, other):
     saved, head = DenseSwAVHead(6, 5, queue_length=length), DenseSwAVHead(6, 5, queue_length=other)
     state = {f'head.{name}': value for name, value in saved.state_dict().items()}
     checkpoint = dict(state_dict=dict(state))
-    MethodStateHook().after_load_checkpoint(SimpleNamespace(model=SimpleNamespace(head=head)), checkpoint)
+    MethodStateHook().after_load_checkpoint(
+        SimpleNamespace(model=SimpleNamespace(head=head), _resume=True, _load_from='run'), checkpoint
+    )
     assert all(torch.equal(checkpoint['state_dict'][name], value) for name, value in state.items())
 
 
@@ -42,7 +44,9 @@ def test_queues_that_cannot_be_dealt_are_left_to_be_complained_about(saved_lengt
             process_state=dict(queue=queues, queue_count=torch.zeros(2).long(), steps=torch.zeros(2).long()),
         ),
     ):
-        MethodStateHook().after_load_checkpoint(SimpleNamespace(model=SimpleNamespace(head=head)), checkpoint)
+        MethodStateHook().after_load_checkpoint(
+            SimpleNamespace(model=SimpleNamespace(head=head), _resume=True, _load_from='run'), checkpoint
+        )
         assert checkpoint['state_dict']['head.queue'].shape == (saved_length, dims)
 
 
@@ -58,6 +62,17 @@ class ExchangingHook(Hook):
         checkpoint['state_dict'] = checkpoint['own'][0]['weights']
 
 
+@HOOKS.register_module()
+class ForeignWeightsHook(Hook):
+    """Takes all weights from elsewhere, with a queue that is nobody's."""
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        checkpoint['state_dict'] = {
+            name: torch.zeros_like(value) if name == 'head.queue' else value
+            for name, value in checkpoint['state_dict'].items()
+        }
+
+
 HIGH, LATE = 'HIGHEST', 'LOWEST'
 EXCHANGES = {
     'an average, first': dict(type='EMAHook', priority=HIGH, strict_load=True),
@@ -65,6 +80,7 @@ EXCHANGES = {
     'an average, last': dict(type='EMAHook', update_buffers=True, priority=LATE),
     'other weights, first': dict(type='ExchangingHook', priority=HIGH),
     'other weights, last': dict(type='ExchangingHook', priority=LATE),
+    'weights from elsewhere': dict(type='ForeignWeightsHook', priority=LATE),
 }
 
 
