@@ -269,9 +269,6 @@ def flat(cfg, prefix=''):
     return settings
 
 
-PIPELINE = 'train_dataloader.dataset.pipeline'
-
-
 @pytest.mark.parametrize(
     'path',
     [p for p in PRETRAIN if p.parent.name == 'ablation' and (p.parent / f'{p.stem.rpartition("_")[0]}.py').is_file()],
@@ -279,14 +276,15 @@ PIPELINE = 'train_dataloader.dataset.pipeline'
 )
 def test_an_ablation_changes_one_step_or_the_model_by_what_its_name_says(path):
     base, _, change = path.stem.rpartition('_')
-    before, after = (flat(Config.fromfile(p)) for p in (path.with_name(f'{base}.py'), path))
-    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
-    changed = {key for key in changed if not key.startswith('train_pipeline')}
-    places = {'.'.join(key.split('.')[:4]) if key.startswith(PIPELINE) else key.split('.')[0] for key in changed}
-    assert len(places) == 1, changed
-    place = places.pop()
-    assert place.startswith((PIPELINE, 'model'))
-    values = {value for key, value in after.items() if key.startswith(place) and isinstance(value, (int, float))}
+    configs = [Config.fromfile(p).to_dict() for p in (path.with_name(f'{base}.py'), path)]
+    before, after = (cfg['train_dataloader']['dataset'].pop('pipeline') for cfg in configs)
+    steps = [[step for step in own if step not in other] for own, other in ((before, after), (after, before))]
+    settings = [flat({key: value for key, value in cfg.items() if key != 'train_pipeline'}) for cfg in configs]
+    changed = {key for key in settings[0].keys() | settings[1].keys() if settings[0].get(key) != settings[1].get(key)}
+    assert max(map(len, steps)) <= 1 and all(key.startswith('model.') for key in changed), (steps, changed)
+    assert bool(changed) != any(steps), 'one of them, not both'
+    given = flat(steps[1][0]) if steps[1] else {key: value for key, value in settings[1].items() if 'model' in key}
+    values = {value for value in given.values() if isinstance(value, (int, float))}
     for number, thousands in re.findall(r'(\d+)(k?)', change):
         assert thousands or {float(number), float(number) / 100} & values, (number, values)
 
