@@ -199,7 +199,7 @@ EMA = dict(type='EMAHook', momentum=0.5)
 AVERAGES = [
     EMA,
     dict(EMA, update_buffers=True, priority='HIGHEST'),
-    dict(EMA, ema_type='StochasticWeightAverage', priority='LOWEST'),
+    dict(type='EMAHook', ema_type='StochasticWeightAverage', priority='LOWEST'),
 ]
 
 
