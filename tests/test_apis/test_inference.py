@@ -46,6 +46,7 @@ def checkpoint(tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.uniform_(-0.2, 0.2)
+    model.head.after_step()
     file = tmp_path / 'vice.pth'
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=('a', 'b')))), file)
     return file

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmvice.apis import next_step
 from mmvice.engine.loops import ClusterFitLoop
+from mmvice.models import DenseSwAVHead
 
 VICE = 'configs/vice/vice_r18_light-fpn_adamw-2k_camvid-64x64.py'
 
@@ -18,7 +19,7 @@ def runner(tmp_path):
     folder.mkdir()
     (folder / 'last_checkpoint').write_text(str(folder / 'iter_7.pth'))
     dataset = SimpleNamespace(folders=['data/my images'])
-    model = SimpleNamespace(head=SimpleNamespace(concepts=object()))
+    model = SimpleNamespace(head=DenseSwAVHead(6, 5))
     loader = SimpleNamespace(dataset=dataset)
     return SimpleNamespace(work_dir=str(folder), iter=7, model=model, train_dataloader=loader, train_loop=None)
 
@@ -27,7 +28,7 @@ def test_after_pretraining(runner, pytestconfig):
     done, look, measuring, measure = next_step(Config.fromfile(pytestconfig.rootpath / VICE), runner).split('\n')
     look, measure = map(shlex.split, (look, measure))
     checkpoint = f'{runner.work_dir}/iter_7.pth'
-    assert done == f'Trained for 7 steps: {checkpoint}. See its concepts:'
+    assert done == f'Trained for 7 steps: {checkpoint}. See what it has learned:'
     assert measuring == 'Measure it by a probe:'
     config = f'{runner.work_dir}/vice_r18_light-fpn_adamw-2k_camvid-64x64.py'
     assert look == [

@@ -85,7 +85,7 @@ def test_the_check_itself_notices_what_it_should(no_waiting):
 
 
 @pytest.mark.parametrize('normalize_pixels', [True, False])
-@pytest.mark.parametrize('reduction', ['image', 'region'])
+@pytest.mark.parametrize('reduction', ['image', 'region', 'area'])
 def test_the_loss_waits_for_nothing(no_waiting, normalize_pixels, reduction):
     with torch.device('cuda'):
         head = DenseSwAVHead(6, 5, queue_length=10, normalize_pixels=normalize_pixels, reduction=reduction)
@@ -105,7 +105,7 @@ def two_processes():
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('reduction', ['image', 'region'])
+@pytest.mark.parametrize('reduction', ['image', 'region', 'area'])
 def test_the_loss_of_several_processes_waits_for_nothing(no_waiting, two_processes, monkeypatch, reduction):
     sent, all_reduce = [], dist.all_reduce
     monkeypatch.setattr(dist, 'all_reduce', lambda tensor, *args: sent.append(tensor) or all_reduce(tensor, *args))

@@ -46,25 +46,25 @@ def _view_major(num_regions: Sequence[int], num_views: int) -> Tensor:
     return torch.from_numpy(first + np.arange(num_views)[:, None] * own)
 
 
-def _per_image(regions: Tensor, counts: Tensor) -> Tensor:
+def _per_image(regions: Tensor, counts: np.ndarray) -> Tensor:
     """Every image counts alike, and the regions of an image do (Eq. 4, Alg. 3)."""
-    return (1 / counts.double()).repeat_interleave(counts)
+    return torch.from_numpy(1 / np.repeat(counts, counts))
 
 
-def _per_region(regions: Tensor, counts: Tensor) -> Tensor:
+def _per_region(regions: Tensor, counts: np.ndarray) -> Tensor:
     """Every region counts alike, as in the authors' code."""
-    return torch.ones(int(counts.sum()), dtype=torch.float64)
+    return torch.ones(counts.sum(), dtype=torch.float64)
 
 
-def _per_pixel(regions: Tensor, counts: Tensor) -> Tensor:
+def _per_pixel(regions: Tensor, counts: np.ndarray) -> Tensor:
     """Every pixel of the primary view that lies in a region counts alike: regions by their area."""
-    first = to_device(counts.cumsum(0) - counts, regions.device)
-    rows = torch.where(regions < 0, int(counts.sum()), regions + first[:, None, None])
-    areas = torch.zeros(int(counts.sum()) + 1, dtype=torch.int64, device=regions.device)
-    return areas.index_add_(0, rows.flatten(), torch.ones_like(rows.flatten()))[:-1]
+    first = to_device(torch.from_numpy(np.cumsum(counts) - counts), regions.device)
+    rows = torch.where(regions < 0, counts.sum(), regions + first[:, None, None]).flatten()
+    areas = torch.zeros(counts.sum() + 1, dtype=torch.int64, device=regions.device)
+    return areas.index_add_(0, rows, torch.ones_like(rows))[:-1]
 
 
-REDUCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+REDUCTIONS: dict[str, Callable[[Tensor, np.ndarray], Tensor]] = {
     'image': _per_image,
     'region': _per_region,
     'area': _per_pixel,
@@ -85,5 +85,5 @@ def region_weights(
     Returns:
         tuple: (R,) and a scalar.
     """
-    weights = REDUCTIONS[reduction](regions[::num_views].long(), torch.as_tensor(num_regions, dtype=torch.int64))
+    weights = REDUCTIONS[reduction](regions[::num_views].long(), np.asarray(num_regions, np.int64))
     return tuple(to_device(value.to(like.dtype), like.device) for value in (weights, weights.sum()))
