@@ -84,7 +84,7 @@ def train(num_regions: list[int], reduction: str, queue_length: int) -> dict[str
             dist.all_gather_object(parts, assignments[step])
         record[f'{step}.assignments'] = torch.cat(parts)
     state = model.state_dict()
-    record['queued'] = state['head.queue_count'].double()
+    record['queued'] = state['head.queue_count'].clamp(max=model.head.queue_length).double()
     if world_size > 1:
         dist.all_reduce(record['queued'])
     return record | {name: value for name, value in state.items() if name not in ('head.queue', 'head.queue_count')}

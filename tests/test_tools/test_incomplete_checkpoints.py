@@ -223,8 +223,7 @@ def test_images_of_a_step_are_compared_with_those_of_accumulated_gradients(
 
 def test_an_older_checkpoint_tells_the_number_of_processes_by_its_queues(content, tool, toy_config, said):
     del content['meta']['num_processes']
-    queue = content['state_dict']['head.queue']
-    queues = dict(queue=torch.stack([queue, queue]), progress=torch.zeros(2, 3, dtype=torch.int64))
+    queues = dict(queue=torch.zeros(2, 3, 4), progress=torch.zeros(2, 3, dtype=torch.int64))
     torch.save({**content, 'region_queues': queues}, 'run/iter_4.pth')
     tool('train', toy_config, '--work-dir', 'run', '--resume', *SIX)
     assert len(said) == 1 and 'batch_size=2 in 2 processes' in said[0]

@@ -259,14 +259,14 @@ def test_to_vice_refuses_what_it_cannot_account_for(make, tmp_path):
     made = make('light_fpn')
     files = dict(
         unknown={'a.weight': torch.ones(1)},
-        extra={**made.model.state_dict(), 'head.mystery': torch.ones(1)},
+        extra={**made.model.state_dict(), 'mystery': torch.ones(1)},
         empty={},
         hostile=dict(state_dict=made.model.state_dict(), meta=Payload(tmp_path / 'made')),
         other=torchvision.models.resnet50(weights=None).state_dict(),
     )
     messages = dict(
         unknown='no known format',
-        extra=r'(?s)1 of its 132 weights is.*head\.mystery',
+        extra=r'(?s)1 of its 134 weights is.*mystery',
         empty='no weights of a backbone or decoder',
         hostile='was not loaded',
         other=r'does not fit the backbone of this config',
