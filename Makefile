@@ -15,6 +15,7 @@ VENV ?= .venv
 GPU_CAMVID_ARGS ?= --minutes 9 --jobs 3
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,python3)
 PYTEST_ARGS ?= -n auto --maxprocesses=4
+CAMVID := configs/experiments/camvid.yml
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
@@ -36,20 +37,20 @@ test-slow: $(STAMP) ## Run the tests that take minutes, which the others leave o
 benchmark: $(STAMP) ## Measure the parts against straightforward ones, write work_dirs/benchmark/results.json
 	OMP_NUM_THREADS=1 $(RUN) -m benchmarks $(BENCHMARK_ARGS)
 
-benchmark-camvid: $(STAMP) ## Run what is left of the CamVid benchmark (hours), write work_dirs/benchmark_camvid/cpu.md and pictures
-	[ -f work_dirs/benchmark_camvid/cpu_step_times.json ] || $(RUN) tools/analysis_tools/benchmark_camvid.py steps
-	$(RUN) tools/benchmark_camvid.py $(CAMVID_ARGS)
-	$(RUN) tools/analysis_tools/benchmark_camvid.py pictures
+benchmark-camvid: $(STAMP) ## Run what is left of the CamVid benchmark (hours), write work_dirs/benchmark_camvid/cpu/camvid.md and pictures
+	[ -f work_dirs/benchmark_camvid/cpu/step_times.json ] || $(RUN) tools/experiments.py steps $(CAMVID)
+	$(RUN) tools/experiments.py run $(CAMVID) $(CAMVID_ARGS)
+	$(RUN) tools/experiments.py pictures $(CAMVID)
 
 gpu: ## Measure in nine minutes what only a GPU shows, write work_dirs/gpu/results.json; installs nothing, needs no network
 	$(GPU_PYTHON) -m benchmarks.gpu $(GPU_ARGS)
 
-# The results of all runs are packed even if one has failed.
-gpu-camvid: ## Go on with the GPU size of the CamVid benchmark, pack its results in work_dirs/benchmark_camvid/gpu.tar.gz
-	$(GPU_PYTHON) tools/benchmark_camvid.py --size gpu --kept docs/camvid_benchmark/gpu \
+# The results of all runs are kept even if one has failed.
+gpu-camvid: ## Go on with the GPU size of the CamVid benchmark, keep its results in work_dirs/benchmark_camvid/gpu.jsonl
+	$(GPU_PYTHON) tools/experiments.py run $(CAMVID) --size gpu --kept docs/camvid_benchmark/gpu.jsonl \
 	    --first random superpixels grid pixels densecl $(GPU_CAMVID_ARGS); status=$$?; \
-	$(GPU_PYTHON) tools/analysis_tools/benchmark_camvid.py table --size gpu --export work_dirs/benchmark_camvid/kept_gpu && \
-	tar -czf work_dirs/benchmark_camvid/gpu.tar.gz -C work_dirs/benchmark_camvid/kept_gpu . && exit $$status
+	$(GPU_PYTHON) tools/experiments.py collect $(CAMVID) --size gpu --kept docs/camvid_benchmark/gpu.jsonl \
+	    --export work_dirs/benchmark_camvid/gpu.jsonl && exit $$status
 
 lint: $(STAMP) ## Check style and format
 	$(RUN) -m ruff check

@@ -1,7 +1,5 @@
 """Types of a config are names or classes."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from mmengine.config import Config, ConfigDict
@@ -10,12 +8,11 @@ from torch.nn import SyncBatchNorm
 
 from mmvice.apis import cli, use_mixed_precision, use_tta
 from mmvice.apis.dist import _replace_sync_bn
-from mmvice.apis.paper.checks import _differences
-from mmvice.apis.paper.configs import load
-from mmvice.apis.paper.logs import read_probe
-from mmvice.apis.probe_benchmark.plan import merged
 from mmvice.datasets.network_scale import NetworkScale
 from mmvice.datasets.transforms import Resize
+from mmvice.experiments.checks import differences
+from mmvice.experiments.configs import load
+from mmvice.experiments.logs import read_probe
 from mmvice.models import ProbeSegmentor
 
 
@@ -62,13 +59,13 @@ def test_the_paper_and_the_benchmark_read_configs_of_classes(tmp_path):
     """Their copies of a config hold the classes by their full names."""
     file = tmp_path / 'probe.py'
     file.write_text(LOOP)
-    cfg = load(SimpleNamespace(file=lambda name: tmp_path / f'{name}.py'), 'probe')
-    for own in (cfg, Config.fromfile(file), merged(file, {'train_cfg.seed': 1})):
+    cfg = load(file)
+    for own in (cfg, Config.fromfile(file), load(file, {'train_cfg.seed': 1})):
         (tmp_path / 'now/vis_data').mkdir(parents=True, exist_ok=True)
         (tmp_path / 'now/vis_data/scalars.json').write_text('{"mIoU": 40.0, "step": 1}')
         run = read_probe(tmp_path, own)
         assert (run.total, run.finished, run.metrics['mIoU']) == (1, True, 40)
-    named = dict(decoder=dict(type='LightFPN', embed_dims=16), backbone={})
-    assert not [*_differences('a', named, 'b', cfg.model)]
+    named = dict(decoder=dict(type='LightFPN', embed_dims=8), backbone={})
+    assert not [*differences('a', named, 'b', cfg.model)]
     named['decoder']['type'] = 'SegHeadDecoder'
-    assert len([*_differences('a', named, 'b', cfg.model)]) == 1
+    assert len([*differences('a', named, 'b', cfg.model)]) == 1

@@ -42,7 +42,8 @@ def test_nothing_is_said_at_import_and_commands_are_a_shell_script(tmp_path):
     """In a program of its own, as imports happen once; it has all parts and a transform of MMPretrain."""
     code = (
         'import runpy, mmvice.apis, mmvice.registry; mmvice.registry.TRANSFORMS.get("mmpretrain.GaussianBlur"); '
-        'runpy.run_path("tools/analysis_tools/paper.py")["main"](["commands", "table-2-camvid"])'
+        'main = runpy.run_path("tools/experiments.py")["main"]; '
+        'main(["commands", "configs/experiments/paper.yml", "table-2-camvid"])'
     )
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith('# table-2-camvid')

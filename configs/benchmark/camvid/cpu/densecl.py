@@ -57,3 +57,4 @@ train_dataloader = dict(collate_fn=dict(type='default_collate'), dataset=dict(pi
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 train_cfg = dict(max_iters=1000, val_interval=1000)
 default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=4)

@@ -14,3 +14,4 @@ model = dict(
 )
 train_cfg = dict(max_iters=1000, val_interval=1000)
 default_hooks = dict(checkpoint=dict(interval=250, max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=4)

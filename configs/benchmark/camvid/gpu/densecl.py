@@ -18,3 +18,4 @@ train_pipeline = [
 train_dataloader = dict(batch_size=16, num_workers=8, pin_memory=True, dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_iters=2500, val_interval=2500)
 default_hooks = dict(checkpoint=dict(interval=500))
+auto_scale_lr = dict(base_batch_size=16)

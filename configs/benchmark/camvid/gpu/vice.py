@@ -25,3 +25,4 @@ model = dict(
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_iters=2500, val_interval=2500)
 default_hooks = dict(checkpoint=dict(interval=500, max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=16)
