@@ -4,9 +4,10 @@ A name is looked up in mmvice first, then in MMSegmentation, then in MMEngine, s
 MMSegmentation's. Parts of MMPretrain carry its scope: ``type='mmpretrain.LARS'``.
 """
 
+from mmengine.registry import FUNCTIONS as ENGINE_FUNCTIONS
 from mmengine.registry import Registry
 
-from mmvice.utils.console import quiet_import
+from mmvice.utils.console import log_loading, quiet_import
 
 # Parts of mmvice import this module before all of OpenMMLab's. It loads whatever registers itself in MMSegmentation.
 with quiet_import():
@@ -16,6 +17,8 @@ with quiet_import():
     import mmseg.engine
     import mmseg.models
     from mmseg import registry as mmseg
+
+log_loading()
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
@@ -47,3 +50,4 @@ EVALUATOR = _child(mmseg.EVALUATOR, 'mmseg.evaluation')
 VISUALIZERS = _child(mmseg.VISUALIZERS, 'mmseg.visualization', 'mmvice.visualization')
 VISBACKENDS = _child(mmseg.VISBACKENDS, 'mmseg.visualization', 'mmvice.visualization')
 INFERENCERS = _child(mmseg.INFERENCERS)
+FUNCTIONS = _child(ENGINE_FUNCTIONS)  # MMSegmentation has none of its own

@@ -301,6 +301,15 @@ def test_the_length_of_a_training_stands_in_one_place(path):
         assert schedule.by_epoch is False  # loops over steps never end an epoch
 
 
+@pytest.mark.parametrize('path', LEAVES, ids=name)
+def test_functions_of_mmseg_find_how_images_are_loaded(path):
+    """``inference_model`` in ``test_pipeline``, ``MMSegInferencer`` in the test data set."""
+    cfg = Config.fromfile(path)
+    if 'test_dataloader' in cfg:
+        assert cfg.test_pipeline == cfg.test_dataloader.dataset.pipeline
+        assert cfg.test_pipeline[0].type == 'LoadImageFromFile'
+
+
 def test_scaled_recipes_follow_the_linear_rule():
     scaled = [path for path in PRETRAIN if '_8xb' in path.stem or '_1xb' in path.stem]
     assert len(scaled) == 8

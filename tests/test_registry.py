@@ -16,6 +16,7 @@ NAMES = {
     'OPTIMIZERS': ['mmpretrain.LARS', 'AdamW'],
     'METRICS': ['IoUMetric'],
     'VISUALIZERS': ['SegLocalVisualizer'],
+    'FUNCTIONS': ['pseudo_collate'],
 }
 
 
@@ -24,7 +25,8 @@ def test_names_resolve():
         'from mmvice import registry\n'
         f'for name, entries in {NAMES!r}.items():\n'
         '    found = getattr(registry, name)\n'
-        '    assert (found.scope, found.parent.scope) == ("mmvice", "mmseg"), name\n'
+        '    scope = "mmengine" if name == "FUNCTIONS" else "mmseg"\n'
+        '    assert (found.scope, found.parent.scope) == ("mmvice", scope), name\n'
         '    missing = [entry for entry in entries if found.get(entry) is None]\n'
         '    assert not missing, (name, missing)\n'
     )

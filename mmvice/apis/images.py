@@ -1,6 +1,5 @@
 """Image files named on a command line, and what a model makes of them."""
 
-import glob
 import os
 import sys
 from collections import Counter
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import ProgressBar
 
-from mmvice.datasets.path_table import describe_found, scan_images
+from mmvice.datasets.path_table import describe_found, match_paths, scan_images
 from mmvice.models import EmbedderMixin
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_labels, explain, printable
@@ -26,6 +25,7 @@ def find_images(arguments: Sequence[str]) -> list[str]:
 
     Raises:
         FileNotFoundError: If an argument leads to no image.
+        OSError: If disk or network fail for long, or this process lacks open files or memory.
     """
     found: dict[str, None] = {}
     for argument in arguments:
@@ -37,9 +37,8 @@ def find_images(arguments: Sequence[str]) -> list[str]:
             matches = [os.fsdecode(path) for path in scan_images(place, IMAGE_EXTENSIONS, left_out=left_out)]
             sys.stderr.write(f'{describe_found({place: len(matches)}, left_out)}\n')
         else:
-            matches = [
-                name for name in _glob(place) if name.lower().endswith(IMAGE_EXTENSIONS) and os.path.isfile(name)
-            ]
+            found_there = (name for name in match_paths(place) if name.lower().endswith(IMAGE_EXTENSIONS))
+            matches = list(filter(os.path.isfile, found_there))
         if not matches:
             kind = 'in the folder' if os.path.isdir(place) else 'at'
             raise FileNotFoundError(f'no image found {kind} {argument}')
@@ -50,17 +49,6 @@ def find_images(arguments: Sequence[str]) -> list[str]:
 def folders_of(arguments: Sequence[str]) -> list[str]:
     """The folders among arguments of :func:`find_images`."""
     return list(filter(os.path.isdir, map(os.path.expanduser, arguments)))
-
-
-def _glob(pattern: str) -> list[str]:
-    """What a pattern matches, sorted. ``glob.glob`` would go round in circles of links without end."""
-    if '**' not in Path(pattern).parts:
-        return sorted(glob.glob(pattern))
-    start = Path(Path(pattern).anchor)
-    inner = Path(pattern).relative_to(start)
-    found = start.glob(str(inner / '*' if inner.name == '**' else inner))
-    visible = (path for path in found if not any(part.startswith('.') for part in {*path.parts} - {*inner.parts}))
-    return sorted(map(str, visible))
 
 
 def spread(items: Sequence, most: int | None) -> list:
@@ -148,8 +136,11 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
     """
     of_image, of_label = suffixes or (None, '.png')
     found: dict[str, list[Path]] = {}
-    for path in sorted(Path(folder).expanduser().rglob(f'*{of_label}')):
-        found.setdefault(path.name, []).append(path)
+    root = os.path.expanduser(folder)
+    there = scan_images(root, [of_label.lower()]) if os.path.isdir(root) else []
+    for path in map(Path, map(os.fsdecode, there)):
+        if path.name.endswith(of_label):
+            found.setdefault(path.name, []).append(path)
     labels = {}
     for image in images:
         if of_image is not None and not image.endswith(of_image):

@@ -1,9 +1,12 @@
 """File names by the million: found fast, kept in two arrays that forked workers share without copying."""
 
+import glob
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
 
 import numpy as np
 from mmengine.logging import print_log
@@ -91,6 +94,54 @@ def _list_folder(
                     raise
     visited.add((status.st_dev, status.st_ino))
     return subfolders, images, left_out
+
+
+def match_paths(pattern: str) -> list[str]:
+    """The paths that match a pattern as :mod:`glob` has it, sorted; ``**`` stands for folders at any depth.
+
+    A part that does not begin with a dot matches no name that does. A folder that may not be listed is passed over, and
+    ``**`` does not go into linked folders. What this process, the disk or the network lacks is an error, where
+    :mod:`glob` finds nothing.
+
+    Raises:
+        OSError: As of :func:`mmvice.utils.reading.retry`.
+    """
+    place = Path(pattern)
+    parts = [*place.parts[bool(place.anchor) :], *(['*'] if place.name == '**' else [])]
+    found = [place.anchor]
+    for part in parts:
+        if part == '**':
+            paths = [inner for folder in found for inner in _folders_under(folder)]
+        elif glob.has_magic(part):
+            shown = part.startswith('.')
+            entries = ((folder, entry.name) for folder in found for entry in _entries(folder))
+            paths = [os.path.join(*e) for e in entries if fnmatch(e[1], part) and (shown or not e[1].startswith('.'))]
+        else:
+            paths = [path for path in (os.path.join(folder, part) for folder in found) if os.path.lexists(path)]
+        found = list(dict.fromkeys(paths))
+    return sorted(found)
+
+
+def _folders_under(folder: str) -> list[str]:
+    """A folder and all below it, without links and names that begin with a dot."""
+    found = [folder]
+    for current in found:
+        entries = (entry for entry in _entries(current) if not entry.name.startswith('.'))
+        found += [os.path.join(current, entry.name) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return found
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    def read() -> list[os.DirEntry]:
+        with os.scandir(folder or os.curdir) as entries:
+            return list(entries)
+
+    try:
+        return retry(read, folder or os.curdir)
+    except OSError as error:
+        if fault_of(error) is not Fault.FILE:
+            raise
+        return []
 
 
 def ending_of(name: str | bytes) -> str:

@@ -26,7 +26,7 @@ class SeededInfiniteSampler(Sampler):
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
         self.size = len(dataset)
         if self.size == 0:
-            raise ValueError(f'cannot sample from an empty {type(dataset).__name__}')
+            raise ValueError(f'cannot sample from an empty {dataset.__class__.__name__}')
         self.rank, self.world_size = get_dist_info()
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else int(seed)

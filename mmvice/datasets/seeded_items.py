@@ -17,7 +17,8 @@ class SeededItems:
     """Gives the items of any data set what :class:`SeededItemMixin` gives to those of mmvice.
 
     MMEngine's, MMSegmentation's and MMPretrain's wrappers compute another index, and lose the seed that a
-    :class:`SeededIndex` carries; the data sets of these projects do not look at it. All else is that of the data set.
+    :class:`SeededIndex` carries; the data sets of these projects do not look at it. All else is that of the data set,
+    ``__class__`` too, by which MMEngine and mmvice name it in what they say.
 
     Args:
         dataset: The data set, or its config.
@@ -30,6 +31,13 @@ class SeededItems:
         if name == 'dataset':  # not there yet, as where a copy is made
             raise AttributeError(name)
         return getattr(self.dataset, name)
+
+    @property
+    def __class__(self) -> type:
+        return type(self.dataset)
+
+    def __reduce__(self) -> tuple[type, tuple[Dataset]]:
+        return SeededItems, (self.dataset,)  # by the type: pickle would take __class__
 
     def __len__(self) -> int:
         return len(self.dataset)

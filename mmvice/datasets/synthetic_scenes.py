@@ -1,7 +1,10 @@
+from collections.abc import Sequence
+
 import numpy as np
 from mmengine.dataset import BaseDataset
 
 from mmvice.registry import DATASETS
+from mmvice.utils.config_types import type_name
 
 from .seeded_sampling import SeededItemMixin
 from .street_scenes import CLASSES, PALETTE, render_street_scene
@@ -29,15 +32,16 @@ class SyntheticScenesDataset(SeededItemMixin, BaseDataset):
     Scene i is a function of (``seed``, ``start`` + i) and ``size`` alone. Held-out scenes are those of another
     range of ``start`` or of another ``seed``.
 
-    The results already hold ``img`` (BGR uint8), ``gt_seg_map`` (uint8) and the shapes, so that the pipeline begins
-    with the first transform after loading.
+    The results already hold ``img`` (BGR uint8), ``gt_seg_map`` (uint8) and the shapes: steps of the pipeline that load
+    images or label maps are passed over. They are for those who read files with the config's pipeline.
 
     Args:
         num_scenes: Number of scenes.
         seed: Non-negative seed of the whole series.
         start: Place of the first scene in the series.
         size: (height, width) of the images in pixels, at least 32 each.
-        kwargs: ``pipeline``, ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch``, ``metainfo`` and
+        pipeline: Transforms.
+        kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch``, ``metainfo`` and
             ``serialize_data`` of :class:`mmengine.dataset.BaseDataset`.
 
     Example:
@@ -50,7 +54,13 @@ class SyntheticScenesDataset(SeededItemMixin, BaseDataset):
     METAINFO = dict(classes=CLASSES, palette=PALETTE)
 
     def __init__(
-        self, num_scenes: int, seed: int = 0, start: int = 0, size: tuple[int, int] = (96, 128), **kwargs
+        self,
+        num_scenes: int,
+        seed: int = 0,
+        start: int = 0,
+        size: tuple[int, int] = (96, 128),
+        pipeline: Sequence = (),
+        **kwargs,
     ) -> None:
         if num_scenes < 1 or seed < 0 or start < 0:
             raise ValueError(
@@ -61,7 +71,8 @@ class SyntheticScenesDataset(SeededItemMixin, BaseDataset):
         self.seed = seed
         self.start = start
         self.size = tuple(size)
-        super().__init__(**kwargs)
+        steps = [step for step in pipeline if type_name(step) not in ('LoadImageFromFile', 'LoadAnnotations')]
+        super().__init__(pipeline=steps, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Seed and place in the series of every scene."""

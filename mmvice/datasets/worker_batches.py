@@ -57,7 +57,7 @@ class SharedMemory:
 
     def __init__(self, loader: DataLoader) -> None:
         self.workers, self.prefetch = loader.num_workers, loader.prefetch_factor or 0
-        self.name = type(loader.dataset).__name__
+        self.name = loader.dataset.__class__.__name__
         self.processes = next((int(os.environ[name]) for name in _LOCAL_PROCESSES if name in os.environ), 1)
         self.free = free_shared_memory()
         self._checked = False

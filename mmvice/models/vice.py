@@ -35,6 +35,7 @@ class ViCE(EmbedderMixin, BaseModel):
         channels_last (bool): Lay out weights and feature maps of the network with channels last. Defaults to False.
         compile (bool | dict): Run backbone and decoder through ``torch.compile``, with these arguments if it is a
             dict. Not to be confused with the Runner's ``compile``, which takes in the whole step. Defaults to False.
+        train_cfg (None): ``mmseg.apis.init_model`` gives None to every model. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -51,8 +52,11 @@ class ViCE(EmbedderMixin, BaseModel):
         pretrained: str | None = None,
         channels_last: bool = False,
         compile: bool | dict = False,
+        train_cfg: None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
+        if train_cfg is not None:
+            raise ValueError(f'ViCE has no train_cfg={train_cfg!r}: take it out')
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
         self.build_embedder(backbone, decoder, channels_last, compile)
         self.head = MODELS.build({'embed_dims': self.embed_dims, **head})

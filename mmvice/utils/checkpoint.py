@@ -6,7 +6,6 @@ a file it unpickles the file all the same. Here a refusal stays one.
 
 import errno
 import io
-import logging
 import os
 import re
 import struct
@@ -19,12 +18,13 @@ from typing import Any
 import mmengine.runner.checkpoint
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .checkpoint_structure import check_structure
+from .console import log_loading
 from .downloads import download
 from .files import as_path, readable_size, write_file
 from .whole_checkpoint import DamagedCheckpointError, latest_checkpoint, refuse_foreign
@@ -215,12 +215,7 @@ def register_safe_checkpoint_loading() -> None:
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     mmengine.runner.checkpoint.load_url = load_url
-    mmengine.runner.checkpoint.print_log = _log
-
-
-def _log(message: str, logger: logging.Logger | str | None = None, level: int = logging.INFO) -> None:
-    """MMEngine's ``print_log`` without a logger writes to standard output; where checkpoints are loaded, it logs."""
-    print_log(message, 'current' if logger is None else logger, level)
+    log_loading()
 
 
 def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 10) -> str:

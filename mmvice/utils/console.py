@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from mmengine.logging import MMLogger
+import mmengine.runner.checkpoint
+from mmengine.logging import MMLogger, print_log
 
 _AT_IMPORT = ('Could not import OneDL',)
 _INTERNAL_WARNINGS = (
@@ -55,6 +56,18 @@ def use_console_without_run() -> None:
     logger = MMLogger.get_current_instance()
     if logger.instance_name == 'mmengine':
         use_console(logger)
+
+
+def log_loading() -> None:
+    """Have MMEngine log that it loads a checkpoint, where its functions would print that to standard output."""
+    mmengine.runner.checkpoint.print_log = _log
+
+
+def _log(message: str, logger: logging.Logger | str | None = None, level: int = logging.INFO) -> None:
+    if logger in (None, 'current'):
+        use_console_without_run()
+        logger = 'current'
+    print_log(message, logger, level)
 
 
 def _is_for_users(record: logging.LogRecord) -> bool:

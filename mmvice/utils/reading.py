@@ -23,7 +23,14 @@ from .image_headers import Header, read_header
 WAITS = (0.1, 0.5, 2.0)
 """Seconds before each further try of a read that failed for the disk or network."""
 
-_OF_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_NO_MEMORY = 'this machine lacks memory: use fewer workers or smaller batches, or end other programs'
+_ADVICE = {
+    errno.EMFILE: 'this process may open no more files: raise the limit (ulimit -n), or use fewer workers',
+    errno.ENFILE: 'all programs together may open no more files: use fewer workers, or end other programs',
+    errno.ENOMEM: _NO_MEMORY,
+    errno.ENOBUFS: _NO_MEMORY,
+}
+_OF_PROCESS = frozenset(_ADVICE)
 _OF_FILE = frozenset(
     {
         *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG),
@@ -100,9 +107,8 @@ def retry(read: Callable[[], _Result], path: str | Path, decoded: bool = False) 
             fault = fault_of(error, decoded)
             if fault is Fault.PROCESS and isinstance(error, OSError):
                 raise ReadingError(
-                    error.errno,
-                    f'{printable(path)} {explain(error)}; this process has too few, the file is not at fault: raise '
-                    'the limit (ulimit -n for open files), or use fewer workers or smaller batches',
+                    number := getattr(getattr(error, 'reason', error), 'errno', error.errno),
+                    f'{printable(path)} {explain(error)}; the file is not at fault: {_ADVICE[number]}',
                 ) from error
             if fault is not Fault.STORAGE:
                 raise

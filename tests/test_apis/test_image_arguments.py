@@ -1,11 +1,16 @@
 """Label maps found by the names of their images, and read."""
 
+import errno
+import glob
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmvice.apis.images import find_images, find_labels, read_labels
+from mmvice.datasets.path_table import match_paths
+from mmvice.utils.reading import ReadingError
 
 
 def write(path, labels):
@@ -60,6 +65,54 @@ def test_patterns_and_folders_end_where_links_go_round_in_circles(tmp_path, monk
     with pytest.raises(FileNotFoundError, match=r'no image found at \*\*/\*\.jpg'):
         find_images(['**/*.jpg'])
     assert list(find_labels(['x.jpg'], 'set')) == ['x.jpg']
+
+
+@pytest.mark.parametrize('pattern', ['set/*.png', 'set/**/*.png', 's*/a/x.png', '**'])
+@pytest.mark.parametrize('number', [errno.EMFILE, errno.ENOMEM])
+def test_a_lack_of_the_process_is_no_missing_image(tmp_path, monkeypatch, pattern, number):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / 'set/a/x.png', np.zeros((2, 2), np.uint8))
+
+    def fail(folder):
+        raise OSError(number, 'text', folder)
+
+    monkeypatch.setattr('os.scandir', fail)
+    with pytest.raises(ReadingError, match='text; the file is not at fault') as error:
+        find_images([pattern])
+    assert error.value.errno == number
+    with pytest.raises(ReadingError, match='text; the file is not at fault'):
+        find_labels(['x.jpg'], tmp_path)
+
+
+def test_patterns_match_what_those_of_glob_match(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        'a/x.png',
+        'a/y1.png',
+        'a/.z.png',
+        'b/x.png',
+        '.c/x.png',
+        'b/d/x.png',
+        'x.png',
+        '[e]/x.png',
+        'b/x.txt',
+    ):
+        write(tmp_path / name if not name.endswith('txt') else tmp_path / 'b/q.png', np.zeros((2, 2), np.uint8))
+    for pattern in (
+        '*.png',
+        '*/x.png',
+        '*/*.png',
+        'a/.*',
+        'b/../a/?.png',
+        '[ab]/x.png',
+        '[[]e]/*',
+        'no/*.png',
+        'b/*/*',
+    ):
+        found = [name for name in sorted(glob.glob(pattern)) if name.endswith('.png')]
+        assert [path for path in match_paths(pattern) if path.endswith('.png')] == found, pattern
+        assert match_paths(f'{tmp_path}/{pattern}') == [str(tmp_path / path) for path in match_paths(pattern)], pattern
+    assert match_paths('**/x.png') == ['[e]/x.png', 'a/x.png', 'b/d/x.png', 'b/x.png', 'x.png']
 
 
 def test_names_with_the_signs_of_patterns_are_names_first(tmp_path, monkeypatch):

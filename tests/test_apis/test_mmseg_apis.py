@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import mmseg.apis
 import numpy as np
 import pytest
@@ -22,13 +23,14 @@ def test_init_model_builds_a_probe():
     assert isinstance(mmseg.apis.init_model(Config.fromfile(CONFIG), device='cpu'), ProbeSegmentor)
 
 
-def test_functions_of_mmseg_give_what_mmvice_gives_with_a_checkpoint(tmp_path):
+@pytest.mark.parametrize('config, from_file', [(OF_PHOTOGRAPHS, False), (CONFIG, True)])
+def test_functions_of_mmseg_give_what_mmvice_gives_with_a_checkpoint(tmp_path, config, from_file):
     torch.manual_seed(0)
-    model = init_model(OF_PHOTOGRAPHS, cfg_options={'model.embedder_checkpoint': None})
+    model = init_model(config, cfg_options={'model.embedder_checkpoint': None})
     with torch.no_grad():
         model.decode_head.conv_seg.weight.normal_()
-    classes = tuple(f'class {number}' for number in range(11))
-    palette = [[20 * number, 0, 0] for number in range(11)]
+    classes = tuple(f'class {number}' for number in range(model.decode_head.num_classes))
+    palette = [[20 * number, 0, 0] for number in range(len(classes))]
     checkpoint = str(tmp_path / 'probe.pth')
     torch.save(
         dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes, palette=palette))), checkpoint
@@ -37,14 +39,23 @@ def test_functions_of_mmseg_give_what_mmvice_gives_with_a_checkpoint(tmp_path):
     with torch.no_grad():
         expected = model.decode_head.classify(embed_image(model, image))[0].numpy()
     assert len(np.unique(expected)) > 1
+    if from_file:
+        cv2.imwrite(str(tmp_path / 'image.png'), image)
+        image = str(tmp_path / 'image.png')
 
-    theirs = mmseg.apis.init_model(str(OF_PHOTOGRAPHS), checkpoint, device='cpu')
+    theirs = mmseg.apis.init_model(str(config), checkpoint, device='cpu')
     assert tuple(theirs.dataset_meta['classes']) == classes
     predicted = mmseg.apis.inference_model(theirs, image).pred_sem_seg.data[0].numpy()
     np.testing.assert_array_equal(predicted, expected)
 
-    inferencer = mmseg.apis.MMSegInferencer(model=str(OF_PHOTOGRAPHS), weights=checkpoint, scope='mmvice', device='cpu')
+    inferencer = mmseg.apis.MMSegInferencer(model=str(config), weights=checkpoint, scope='mmvice', device='cpu')
     np.testing.assert_array_equal(inferencer(image)['predictions'], expected)
+
+
+def test_init_model_builds_a_pretrained_model_which_embeds():
+    config = CONFIG.parents[1] / 'vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
+    model = mmseg.apis.init_model(str(config), device='cpu')
+    assert embed_image(model, np.zeros((32, 48, 3), np.uint8)).size == (32, 48)
 
 
 def test_weights_by_another_name_are_refused():

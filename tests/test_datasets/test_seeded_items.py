@@ -1,6 +1,9 @@
 """Behind any wrapper, and in other projects' data sets, a sample follows from (seed, epoch, index)."""
 
+import copy
+import pickle
 import random
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -8,11 +11,13 @@ import pytest
 import torch
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import DefaultScope
+from mmengine.runner import IterBasedTrainLoop
 from mmseg.datasets import BaseSegDataset
-from torch.utils.data import Subset
+from torch.utils.data import Dataset, Subset
 
-from mmvice.datasets import SeededIndex, SyntheticScenesDataset
+from mmvice.datasets import SeededIndex, SeededInfiniteSampler, SyntheticScenesDataset
 from mmvice.datasets.seeded_items import SeededItems
+from mmvice.datasets.worker_batches import SharedMemory
 from mmvice.engine import ViCERunner
 from mmvice.registry import DATASETS, TRANSFORMS
 
@@ -117,6 +122,36 @@ def test_data_sets_that_are_built_already_heed_the_seeds_too(wrap):
     np.random.rand()
     assert plain(loader.dataset[index]) == first != plain(loader.dataset[SeededIndex(index, (7, 1))])
     assert type(build(DATASETS.build(FIRST)).dataset) is SyntheticScenesDataset
+
+
+def test_a_wrapped_data_set_has_the_name_of_the_users_class(monkeypatch):
+    class Mine(Dataset):
+        def __init__(self, number=4):
+            self.number = number
+
+        def __len__(self):
+            return self.number
+
+        def __getitem__(self, index):
+            return index
+
+    loader = build(Mine())
+    assert type(loader.dataset) is SeededItems
+    lines = []
+    monkeypatch.setattr('mmengine.runner.loops.print_log', lambda text, **_: lines.append(text))
+    runner = SimpleNamespace(visualizer=SimpleNamespace())
+    IterBasedTrainLoop(runner, loader, max_iters=1)
+    assert lines[0].startswith('Dataset Mine has no metainfo')
+    assert SharedMemory(loader).name == 'Mine'
+    with pytest.raises(ValueError, match='an empty Mine'):
+        SeededInfiniteSampler(SeededItems(Mine(0)))
+
+
+def test_a_wrapped_data_set_can_be_sent_to_a_worker():
+    items = build(CONCATENATED).dataset
+    for copied in (pickle.loads(pickle.dumps(items)), copy.deepcopy(items)):
+        assert type(copied) is SeededItems
+        assert plain(copied[SeededIndex(4, (7, 1))]) == plain(items[SeededIndex(4, (7, 1))])
 
 
 def test_a_loader_of_wrapped_data_resumes_where_it_was():

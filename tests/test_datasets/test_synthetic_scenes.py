@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmvice.datasets import SeededIndex, SyntheticScenesDataset
 from mmvice.datasets.street_scenes import CLASSES, render_street_scene
+from mmvice.datasets.transforms import LoadAnnotations
 from mmvice.registry import DATASETS
 
 
@@ -17,6 +18,13 @@ def scope():
     """Names in pipelines are looked up as in a run."""
     with DefaultScope.overwrite_default_scope('mmvice'):
         yield
+
+
+def test_steps_that_load_files_are_passed_over():
+    steps = [dict(type='LoadImageFromFile'), dict(type=LoadAnnotations), dict(type='PackSegInputs')]
+    both = [SyntheticScenesDataset(2, pipeline=pipeline)[1] for pipeline in (steps, steps[2:])]
+    assert torch.equal(both[0]['inputs'], both[1]['inputs'])
+    assert torch.equal(*(item['data_samples'].gt_sem_seg.data for item in both))
 
 
 def test_results_are_ready_for_packing():

@@ -6,10 +6,12 @@ import warnings
 from collections import OrderedDict
 from pathlib import Path
 
+import mmseg.apis
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.runner import CheckpointLoader, load_checkpoint
 
 from mmvice.apis import init_model
 from mmvice.utils.console import quiet_import
@@ -65,6 +67,23 @@ def test_a_model_in_a_program_of_ones_own_leaves_standard_output_alone(monkeypat
     said = capsys.readouterr()
     assert said.out == ''
     assert 'of later' in said.err and ('Loaded ProbeSegmentor' in said.err) == with_checkpoint
+
+
+@pytest.mark.parametrize('load', ['init_model', 'load_checkpoint', 'CheckpointLoader'])
+def test_a_checkpoint_that_mmengine_loads_is_not_told_on_standard_output(monkeypatch, tmp_path, capsys, load):
+    config, checkpoint = Config(dict(default_scope='mmvice', model=PROBE)), str(tmp_path / 'probe.pth')
+    model = init_model(config)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta={})), checkpoint)
+    monkeypatch.setattr(MMLogger, '_instance_dict', OrderedDict())
+    capsys.readouterr()
+    if load == 'init_model':
+        mmseg.apis.init_model(config, checkpoint, device='cpu')
+    elif load == 'load_checkpoint':
+        load_checkpoint(model, checkpoint)
+    else:
+        CheckpointLoader.load_checkpoint(checkpoint)
+    said = capsys.readouterr()
+    assert said.out == '' and 'Loads checkpoint by local backend' in said.err
 
 
 def test_a_warning_of_a_default_that_configs_mean_is_hidden_and_no_other():

@@ -95,7 +95,8 @@ def test_a_lack_of_the_process_ends_the_run_and_is_no_bad_image(tmp_path, failin
         UnlabeledImageDataset(str(tmp_path), pipeline=[MMCVLoadImageFromFile()]),
     ):
         failing.append(OSError(number, 'text'))
-        with pytest.raises(OSError, match='this process has too few, the file is not at fault') as error:
+        advice = dict(zip(LACKS, ('raise the limit (ulimit -n)', 'all programs together', 'lacks memory: use fewer')))
+        with pytest.raises(OSError, match='the file is not at fault: .*' + re.escape(advice[number])) as error:
             dataset[SeededIndex(0, (0, 0))]
         assert error.value.errno == number and not dataset.skipped
         assert dataset[SeededIndex(0, (0, 0))]['img'].shape == (48, 64, 3)
@@ -236,6 +237,16 @@ def test_what_ends_a_draw_carries_the_last_reason(tmp_path):
 def test_a_damaged_file_is_still_a_bad_file():
     with pytest.raises(UnusableFileError, match='cut off or damaged'):
         decode_image(encode(scene(), 'PNG')[:900])
+
+
+@pytest.mark.parametrize('number', LACKS)
+def test_a_lack_that_a_download_has_met_is_told_too(number):
+    def read():
+        raise URLError(OSError(number, 'text'))
+
+    with pytest.raises(reading.ReadingError, match='the file is not at fault') as error:
+        reading.retry(read, 'x')
+    assert error.value.errno == number and ('ulimit' in str(error.value)) == (number == errno.EMFILE)
 
 
 @pytest.mark.parametrize('error', [OSError(errno.EMFILE, 'Too many open files'), OSError(errno.ENOMEM, 'No memory')])

@@ -8,6 +8,7 @@ where it stopped when it is started again.
 """
 
 import argparse
+import glob
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import cv2
 import numpy as np
 
+from mmvice.datasets.path_table import match_paths
 from mmvice.utils.conversion import (
     IGNORE,
     add_converter_arguments,
@@ -176,7 +178,8 @@ def find_frames(source: Path) -> tuple[Frames, Callable]:
 
 def by_name(folder: Path, ending: str = '') -> dict[str, Path]:
     """The PNG files of a folder by their names without ``ending``."""
-    return {path.stem.removesuffix(ending): path for path in sorted(folder.glob(f'*{ending}.png'))}
+    found = map(Path, match_paths(f'{glob.escape(str(folder))}/*{ending}.png'))
+    return {path.stem.removesuffix(ending): path for path in found}
 
 
 def convert_all(args: argparse.Namespace) -> None:

@@ -7,12 +7,15 @@ interrupted run goes on where it stopped when it is started again.
 """
 
 import argparse
+import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmvice.datasets.path_table import match_paths
 from mmvice.utils.conversion import (
     IGNORE,
     add_converter_arguments,
@@ -61,7 +64,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def plan(root: Path, split: str) -> tuple[list[str], list[str]]:
     """The frames with label ids, as '<city>/<name>', and what is missing from the published data."""
     images, labels = (
-        sorted(str(path.relative_to(root / kind / split))[: -len(suffix)] for path in folder.glob(f'*/*{suffix}'))
+        [
+            os.path.relpath(path, root / kind / split)[: -len(suffix)]
+            for path in match_paths(f'{glob.escape(str(folder))}/*/*{suffix}')
+        ]
         for kind, folder, suffix in (
             ('leftImg8bit', root / 'leftImg8bit' / split, IMAGE),
             ('gtFine', root / 'gtFine' / split, LABELS),

@@ -1,6 +1,7 @@
 # Labelled procedural street scenes for the probes; the held-out scenes come after the training scenes of all configs.
 # Scenes are kept in memory once they are rendered, so that workers would cost more than they bring.
 dataset_type = 'SyntheticScenesDataset'
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]  # of files; scenes are loaded already
 train_dataloader = dict(
     batch_size=16,
     num_workers=0,
@@ -25,7 +26,7 @@ val_dataloader = dict(
         start=100_000,
         seed=0,
         size=(96, 128),
-        pipeline=[dict(type='PackSegInputs')],
+        pipeline=test_pipeline,
         test_mode=True,
     ),
 )

@@ -60,7 +60,7 @@ class FittingClassesHook(Hook):
         for name, head in _heads(runner.model):
             if head.num_classes != len(classes):
                 raise ValueError(
-                    f'model.{name}.num_classes={head.num_classes}, but {type(dataset).__name__} of {loader} has '
+                    f'model.{name}.num_classes={head.num_classes}, but {dataset.__class__.__name__} of {loader} has '
                     f'{len(classes)} classes ({", ".join(map(str, classes[:3]))}, ...): make '
                     f'model.{name}.num_classes={len(classes)}, or give {loader}.dataset the metainfo that the model is '
                     'meant for'
