@@ -86,31 +86,10 @@ def test_a_lack_of_the_process_is_no_missing_image(tmp_path, monkeypatch, patter
 
 def test_patterns_match_what_those_of_glob_match(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in (
-        'a/x.png',
-        'a/y1.png',
-        'a/.z.png',
-        'b/x.png',
-        '.c/x.png',
-        'b/d/x.png',
-        'x.png',
-        '[e]/x.png',
-        'b/x.txt',
-    ):
-        write(tmp_path / name if not name.endswith('txt') else tmp_path / 'b/q.png', np.zeros((2, 2), np.uint8))
-    for pattern in (
-        '*.png',
-        '*/x.png',
-        '*/*.png',
-        'a/.*',
-        'b/../a/?.png',
-        '[ab]/x.png',
-        '[[]e]/*',
-        'no/*.png',
-        'b/*/*',
-    ):
-        found = [name for name in sorted(glob.glob(pattern)) if name.endswith('.png')]
-        assert [path for path in match_paths(pattern) if path.endswith('.png')] == found, pattern
+    for name in ('a/x.png', 'a/y1.png', 'a/.z.png', 'b/x.png', '.c/x.png', 'b/d/x.png', 'x.png', '[e]/x.png'):
+        write(tmp_path / name, np.zeros((2, 2), np.uint8))
+    for pattern in ('*.png', '*/x.png', '*/*.png', 'a/.*', 'b/../a/?.png', '[ab]/x.png', '[[]e]/*', 'no/*', 'b/*/*'):
+        assert match_paths(pattern) == sorted(glob.glob(pattern)), pattern
         assert match_paths(f'{tmp_path}/{pattern}') == [str(tmp_path / path) for path in match_paths(pattern)], pattern
     assert match_paths('**/x.png') == ['[e]/x.png', 'a/x.png', 'b/d/x.png', 'b/x.png', 'x.png']
 

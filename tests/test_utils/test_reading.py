@@ -4,6 +4,7 @@ import builtins
 import errno
 import http.client
 import io
+import re
 import socket
 import ssl
 from urllib.error import HTTPError, URLError
