@@ -8,7 +8,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install quickstart test test-slow benchmark benchmark-camvid gpu gpu-camvid lint format clean
+.PHONY: help install quickstart test test-slow test-stress benchmark benchmark-camvid gpu gpu-camvid lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,10 +28,13 @@ install: $(STAMP) ## Create .venv and install mmvice with everything it needs, p
 quickstart: $(STAMP) ## Pretrain on built-in scenes on the CPU, fit both probes, write work_dirs/quickstart/report.html
 	$(RUN) tools/quickstart.py
 
-test: $(STAMP) ## Run the tests
-	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## Run the tests, without those that are marked slow
+	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) -m "not slow and not stress"
 
-test-slow: $(STAMP) ## Run the tests that take minutes, which the others leave out
+test-slow: $(STAMP) ## Run the tests that are marked slow; .ci/run runs these too
+	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) -m "slow and not stress"
+
+test-stress: $(STAMP) ## Run the tests that take minutes each, which nothing else runs
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m stress
 
 benchmark: $(STAMP) ## Measure the parts against straightforward ones, write work_dirs/benchmark/results.json
