@@ -268,3 +268,18 @@ def test_what_a_decoder_lacks_condemns_no_file(monkeypatch, error):
 def test_a_range_that_is_none_is_one_sentence(value):
     with pytest.raises(ValueError, match=r'value_range must be \(black, white\), .* got '):
         image_files.check_stretch(value, None, 'cv2')
+
+
+def test_backend_that_cannot_decode_sound_images_is_told(tmp_path):
+    grey = (np.arange(64, dtype=np.uint16) * 1000).reshape(8, 8)
+    names = dict(tifffile='sound.jpg', pillow='deep.png')
+    assert cv2.imwrite(str(tmp_path / 'sound.jpg'), grey.astype(np.uint8))
+    assert cv2.imwrite(str(tmp_path / 'deep.png'), grey)
+    (tmp_path / 'damaged.jpg').write_bytes((tmp_path / 'sound.jpg').read_bytes()[:40])
+    for backend, name in names.items():
+        load = LoadImageFromFile(imdecode_backend=backend)
+        with pytest.raises(ValueError, match=f"imdecode_backend='{backend}' cannot decode a sound image") as caught:
+            load(dict(img_path=str(tmp_path / name)))
+        assert not isinstance(caught.value, UnusableFileError) and name in str(caught.value)
+        with pytest.raises(UnusableFileError, match='damaged.jpg'):
+            load(dict(img_path=str(tmp_path / 'damaged.jpg')))

@@ -33,7 +33,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         percentiles: The same as percentiles of each image's values: (1, 99).
 
     Raises:
-        ValueError: If a setting is none that there is.
+        ValueError: If a setting is none that there is, or ``imdecode_backend`` cannot decode a sound image.
         UnusableFileError: If the file cannot be read or decoded. It is a ValueError, and names the file.
         OSError, MemoryError: If disk or network fail for long, or this process lacks open files or memory.
     """
@@ -72,9 +72,11 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 
     def transform(self, results: dict) -> dict | None:
         path = results['img_path']
+        content = None
         try:
+            content = read_file(path, self.backend_args)
             image = decode_image(
-                read_file(path, self.backend_args),
+                content,
                 self.color_type,
                 self.imdecode_backend,
                 self.value_range,
@@ -84,10 +86,25 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         except UnusableFileError as error:
             if self.ignore_empty:
                 return None
+            if content is not None:
+                self._require_bad(content, path, error)
             raise UnusableFileError(f'{printable(path)} {error}') from error
         results['img'] = image.astype('float32') if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
+
+    def _require_bad(self, content: bytes, path: str, error: UnusableFileError) -> None:
+        """ValueError if it is only ``imdecode_backend`` that cannot decode a file: a setting, and no bad image."""
+        if self.imdecode_backend in (None, 'cv2'):
+            return
+        try:
+            decode_image(content, value_range=(0, 1))  # the range is any: without one, depths are refused
+        except UnusableFileError:
+            return
+        raise ValueError(
+            f'{type(self).__name__}: imdecode_backend={self.imdecode_backend!r} cannot decode a sound image, '
+            f"{printable(path)} {error}: leave imdecode_backend='cv2'"
+        ) from error
 
     def __repr__(self) -> str:
         return f'{super().__repr__()[:-1]}, value_range={self.value_range}, percentiles={self.percentiles})'
