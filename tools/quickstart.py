@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import torch
 
     from mmvice.apis.quickstart import Quickstart, summary
+    from mmvice.utils.files import WritingError, writing_told
 
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise SystemExit('--device cuda: PyTorch finds no GPU; take --device cpu')
@@ -94,8 +95,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         probe_options=args.probe_options,
     )
     try:
-        numbers, page = quickstart.run()
-    except FileExistsError as error:
+        with writing_told({'--work-dir DIR': args.work_dir}):
+            numbers, page = quickstart.run()
+    except (FileExistsError, WritingError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'\n{summary(numbers)}\n\n{page.resolve()}')
 

@@ -22,6 +22,7 @@ from mmvice.apis import (
     show_predictions,
     use_tta,
 )
+from mmvice.utils.files import writing_told
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -63,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_tta(cfg)
     if args.out is not None:
         save_predictions(cfg, args.out)
-    metrics = build_runner(cfg).test()
+    places = {'--out DIR': args.out, '--show-dir DIR': args.show_dir, '--work-dir DIR': cfg.work_dir}
+    with writing_told(places):
+        metrics = build_runner(cfg).test()
     if not metrics and args.out is None and not (args.show or args.show_dir):
         raise ValueError(
             'nothing was measured, as the images of test_dataloader have no label maps: give their folder as '

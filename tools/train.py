@@ -23,6 +23,7 @@ from mmvice.apis import (
     use_mixed_precision,
     use_resume,
 )
+from mmvice.utils.files import writing_told
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         use_auto_scale_lr(cfg)
     if args.resume:
         use_resume(cfg, load_from=(args.cfg_options or {}).get('load_from'))
-    with full_disk_explained(cfg):
+    with writing_told({'--work-dir DIR': cfg.work_dir}), full_disk_explained(cfg):
         runner = build_runner(cfg)
         runner.train()
     lines = next_step(cfg, runner)

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from mmengine.utils import ProgressBar
 
-from mmvice.utils.files import write_file
+from mmvice.utils.files import write_file, writing_told
 from mmvice.utils.image_files import UnusableFileError, decode_image, decode_labels
 from mmvice.utils.reading import read_file, read_image_header
 
@@ -230,10 +230,22 @@ def check_partners(names: Iterable[str], others: Iterable[str], what: str, other
     return f'{len(lonely):,} {what} lack {other}: {some(lonely)}' if lonely else ''
 
 
-def run_converter(convert_all: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
-    """Convert; an error that the user can do something about ends the program with one sentence."""
+def run_converter(
+    convert_all: Callable[[argparse.Namespace], None], args: argparse.Namespace, place: str = 'out_dir'
+) -> None:
+    """Convert; an error that the user can do something about ends the program with one sentence.
+
+    Args:
+        convert_all: Converts.
+        args: The command line.
+        place: The argument that names the folder to write to. Of ``out_dir`` the default is ``data_root``.
+    """
+    option, folder = place.upper(), getattr(args, place)
+    if place == 'out_dir':
+        option, folder = '--out-dir DIR', folder or args.data_root
     try:
-        convert_all(args)
+        with writing_told({option: folder}):
+            convert_all(args)
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt:

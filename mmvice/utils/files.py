@@ -3,8 +3,8 @@
 import errno
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 UNFINISHED = '.part'
 """How the names of unfinished files end; they begin with a dot and the name that the whole file will have."""
@@ -15,12 +15,19 @@ _NO_SPACE = {
 }
 
 
-class NoSpaceError(OSError):
-    """A file that could not be written for want of space; what it was to replace is as it was."""
+_NO_PLACE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+
+class WritingError(OSError):
+    """A file that cannot be written where it should be."""
 
     def __str__(self) -> str:
         """The sentence alone, without the number of the error."""
         return str(self.strerror)
+
+
+class NoSpaceError(WritingError):
+    """A file that could not be written for want of space; what it was to replace is as it was."""
 
 
 def as_path(value: object, setting: str) -> str:
@@ -57,6 +64,37 @@ def as_names(value: object, setting: str) -> list[str]:
     """
     values = value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else [value]
     return [as_path(single, setting) for single in values]
+
+
+@contextmanager
+def writing_told(places: Mapping[str, str | os.PathLike | None]) -> Iterator[None]:
+    """Have an error of a file that cannot be written say which option of a tool names another place.
+
+    Args:
+        places: The file or folder that each option names.
+
+    Raises:
+        WritingError: In place of the system's error, if the file is to lie in one of the places.
+    """
+    try:
+        yield
+    except OSError as error:
+        file = error.filename
+        if error.errno not in _NO_PLACE or not isinstance(file, (str, os.PathLike)):
+            raise
+        option = next((name for name, place in places.items() if place and _belongs(file, place)), None)
+        if option is None or (os.path.exists(file) and not os.access(file, os.R_OK)):  # as it was to be read
+            raise
+        shown = os.path.dirname(file) or os.curdir if str(file).endswith(UNFINISHED) else file
+        raise WritingError(
+            error.errno, f'{shown} cannot be written: {error.strerror}; name another place by {option}'
+        ) from error
+
+
+def _belongs(file: str | os.PathLike, place: str | os.PathLike) -> bool:
+    """Whether one of two paths leads through the other."""
+    paths = [os.path.abspath(os.path.expanduser(path)) for path in (file, place)]
+    return os.path.commonpath(paths) in paths
 
 
 def write_file(path: str, content: bytes, durable: bool = False) -> None:

@@ -1,5 +1,6 @@
 """COCO-Stuff and Cityscapes from their published layouts to the data sets that read them: every label, every mishap."""
 
+import errno
 import os
 import runpy
 from pathlib import Path
@@ -267,6 +268,27 @@ def test_help_says_what_is_read_and_written(name, capsys):
         runpy.run_path(str(TOOLS / f'{name}.py'))['main'](['--help'])
     text = capsys.readouterr().out
     assert 'usage:' in text and ('written under' in text or 'writes' in text)
+
+
+@pytest.mark.parametrize('given', [False, True])
+def test_where_nothing_can_be_written_another_folder_is_asked_for(cityscapes, tmp_path, monkeypatch, given):
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, 'Read-only file system', path)
+
+    monkeypatch.setattr(os, 'makedirs', refuse)
+    options = ('--out-dir', tmp_path / 'out') if given else ()
+    with pytest.raises(SystemExit) as error:
+        converter('cityscapes', train=2, val=1)(cityscapes, '--workers', 1, *options)
+    place = tmp_path / 'out' if given else cityscapes
+    assert str(error.value).startswith(f'error: {place}/gtFine/')
+    assert str(error.value).endswith('cannot be written: Read-only file system; name another place by --out-dir DIR')
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / 'list.txt').write_text('a\n')
+    (tmp_path / 'out').touch()
+    with pytest.raises(SystemExit, match='out cannot be written: .*; name another place by OUTPUT_DIR'):
+        runpy.run_path(str(TOOLS / 'few_shot_subsets.py'))['main']([str(tmp_path / 'list.txt'), str(tmp_path / 'out')])
 
 
 def test_data_that_may_only_be_read_is_converted_into_another_folder(cityscapes, coco, convert_coco, tmp_path_factory):

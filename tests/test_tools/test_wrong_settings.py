@@ -90,6 +90,14 @@ def refused(tool, monkeypatch):
     return run
 
 
+def test_a_work_folder_that_cannot_be_written_to(refused, pretrain, tmp_path):
+    (tmp_path / 'file').touch()
+    for folder in ('file', 'file/run'):
+        sentence = refused('train', pretrain, '--work-dir', tmp_path / folder)
+        assert sentence.startswith(f'{tmp_path}/file') and 'cannot be written: ' in sentence
+        assert sentence.endswith('; name another place by --work-dir DIR')
+
+
 def test_the_settings_without_a_mistake_are_accepted(tool, pretrain, probe, clusters, weights):
     """Or the tests below would prove nothing."""
     tool('train', pretrain, '--work-dir', 'a')

@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 from mmvice.utils import files
-from mmvice.utils.files import NoSpaceError, remove_unfinished, write_file
+from mmvice.utils.files import NoSpaceError, WritingError, remove_unfinished, write_file, writing_told
 
 
 def test_a_file_has_its_old_content_or_the_new(tmp_path, monkeypatch):
@@ -77,6 +77,38 @@ def test_the_room_of_the_unfinished_file_counts_as_free(tmp_path, monkeypatch):
 def test_other_errors_stay_what_they_are(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_file(str(tmp_path / 'nowhere' / 'a'), b'')
+
+
+@pytest.mark.parametrize(
+    'number, file, shown, option',
+    [
+        (errno.EROFS, 'data/gtFine/train', 'data/gtFine/train', '--out-dir'),
+        (errno.EROFS, 'data', 'data', '--out-dir'),
+        (errno.EACCES, 'data/a/.x.png.7.part', 'data/a', '--out-dir'),
+        (errno.EPERM, 'run/20260101/x.log', 'run/20260101/x.log', '--work-dir'),
+        (errno.EROFS, 'elsewhere/x', None, None),
+        (errno.EIO, 'data/x', None, None),
+        (errno.EROFS, None, None, None),
+    ],
+)
+def test_where_nothing_can_be_written_the_option_for_another_place_is_told(number, file, shown, option):
+    error = OSError(number, 'text', file)
+    with pytest.raises(OSError) as raised, writing_told({'--out-dir': 'data', '--show': None, '--work-dir': 'run'}):
+        raise error
+    if option is None:
+        assert raised.value is error
+    else:
+        assert str(raised.value) == f'{shown} cannot be written: text; name another place by {option}'
+        assert isinstance(raised.value, WritingError) and raised.value.errno == number
+
+
+def test_a_file_that_may_not_be_read_is_not_one_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / 'a').touch()
+    monkeypatch.setattr(files.os, 'access', lambda path, mode: mode != os.R_OK)
+    error = PermissionError(errno.EACCES, 'text', str(tmp_path / 'a'))
+    with pytest.raises(PermissionError) as raised, writing_told({'OUT': tmp_path}):
+        raise error
+    assert raised.value is error
 
 
 def test_the_systems_own_error(tmp_path):

@@ -23,6 +23,7 @@ from mmvice.apis.arguments import choose_device, non_negative, positive
 from mmvice.apis.benchmark import benchmark_inference, benchmark_train
 from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.utils.console import use_console
+from mmvice.utils.files import writing_told
 
 EXAMPLES = """examples:
   tools/analysis_tools/benchmark.py train configs/vice/CONFIG.py --out train_times.json
@@ -149,8 +150,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = measure(args)
         if args.out is not None:
             out = Path(args.out).expanduser()
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+            with writing_told({'--out JSON': out}):
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
     except (OSError, ValueError, TypeError, ImportError, RuntimeError, UnpicklingError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise SystemExit(f'error: out of memory, lower the batch size: {error}') from error

@@ -209,7 +209,7 @@ def convert_all(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert CamVid."""
-    run_converter(convert_all, parse_args(argv))
+    run_converter(convert_all, parse_args(argv), 'output')
 
 
 if __name__ == '__main__':

@@ -116,7 +116,7 @@ def write_subsets(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw the subsets."""
-    run_converter(write_subsets, parse_args(argv))
+    run_converter(write_subsets, parse_args(argv), 'output_dir')
 
 
 if __name__ == '__main__':

@@ -208,7 +208,7 @@ def convert_all(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Compute and store superpixels."""
-    run_converter(convert_all, parse_args(argv))
+    run_converter(convert_all, parse_args(argv), 'output_dir')
 
 
 if __name__ == '__main__':

@@ -27,6 +27,7 @@ from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.models.utils import fit_weights
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import differing_weights, save_weights
+from mmvice.utils.files import writing_told
 from mmvice.utils.weight_formats import Weights, read_weights
 from mmvice.version import __version__
 
@@ -238,7 +239,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Convert, and say what was written and how to use it."""
     args = parse_args(argv)
     try:
-        notes = run(args)
+        with writing_told({'OUT': args.out}):
+            notes = run(args)
     except (OSError, ValueError, TypeError, KeyError, ImportError, UnpicklingError) as error:
         raise SystemExit(f'error: {error}') from error
     print('\n'.join(notes))

@@ -24,6 +24,7 @@ from mmvice.apis import existing_file
 from mmvice.models.utils import fit_weights
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import save_weights
+from mmvice.utils.files import writing_told
 from mmvice.utils.weight_formats import Weights, read_weights
 from mmvice.version import __version__
 
@@ -88,7 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         weights = convert(args.source, args.config)
         meta = dict(mmvice_version=__version__, source=Path(weights.source).name, format=weights.format.name)
-        save_weights(args.out, weights.weights, meta)
+        with writing_told({'OUT': args.out}):
+            save_weights(args.out, weights.weights, meta)
     except (OSError, ValueError, TypeError, KeyError, ImportError, UnpicklingError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'{weights.source} -> {args.out}\n{table(weights)}')

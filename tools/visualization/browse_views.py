@@ -14,11 +14,13 @@ from mmengine.utils import ProgressBar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from mmvice.apis import run_tool
 from mmvice.apis.config_options import ConfigOptions, merge_options
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS
 from mmvice.structures.views_data_sample import ViewsDataSample
 from mmvice.utils.console import use_console_without_run
+from mmvice.utils.files import writing_told
 from mmvice.visualization import write_png
 from mmvice.visualization.views import draw_sample
 
@@ -58,6 +60,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw the pictures."""
     args = parse_args(argv)
+    with writing_told({'--output-dir DIR': args.output_dir}):
+        draw(args)
+
+
+def draw(args: argparse.Namespace) -> None:
+    """Draw the pictures that the command line asks for."""
     use_console_without_run()
     cfg = Config.fromfile(args.config)
     merge_options(cfg, args.cfg_options)
@@ -97,4 +105,4 @@ def has_display() -> bool:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -24,7 +24,7 @@ from mmvice.apis.images import ImageReader, find_images, find_labels, folders_of
 from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
 from mmvice.datasets.network_scale import NetworkScale
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.files import write_file
+from mmvice.utils.files import write_file, writing_told
 from mmvice.utils.output_names import output_names
 from mmvice.utils.reading import decoding_of, read_image
 from mmvice.visualization import (
@@ -278,7 +278,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the pictures and say where they are."""
     args = parse_args(argv)
     try:
-        output = run(args)
+        with writing_told({'--output-dir DIR': args.output_dir}):
+            output = run(args)
     except (OSError, ValueError, TypeError, ImportError, RuntimeError, UnpicklingError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'{output / "index.html"} and {output / "index.png"}')

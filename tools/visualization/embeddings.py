@@ -32,7 +32,7 @@ from mmvice.apis.labelling import (
     segment,
 )
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.files import write_file
+from mmvice.utils.files import write_file, writing_told
 from mmvice.utils.output_names import output_names
 from mmvice.visualization import (
     EmbeddingClusters,
@@ -276,7 +276,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the pictures and say where they are."""
     args = parse_args(argv)
     try:
-        output = run(args)
+        with writing_told({'--output-dir DIR': args.output_dir}):
+            output = run(args)
     except (OSError, ValueError, TypeError, ImportError, UnpicklingError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'{output / "index.html"}, {output / "index.png"} and {output / "panels"}')
