@@ -15,7 +15,6 @@ from mmvice.apis import (
     load_config,
     print_metrics,
     record_errors,
-    require_fitting_weights,
     require_test,
     run_tool,
     save_predictions,
@@ -57,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args)
     require_test(cfg)
     cfg.load_from = args.checkpoint
-    require_fitting_weights(cfg)
     if args.show or args.show_dir is not None:
         show_predictions(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:

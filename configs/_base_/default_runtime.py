@@ -17,10 +17,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     step_seed=dict(type='SeededStepHook'),
     visualization=dict(type='ProbeVisualizationHook'),
-    finite_loss=dict(type='FiniteLossHook'),
-    fitting_weights=dict(type='FittingWeightsHook'),
-    fitting_classes=dict(type='FittingClassesHook'),
-    occurring_classes=dict(type='OccurringClassesHook'),
-    fitting_decoder=dict(type='FittingDecoderHook'),
-    fitting_custom_keys=dict(type='FittingCustomKeysHook'),
+    invalid_loss=dict(type='CheckInvalidLossHook'),
+    num_class=dict(type='NumClassCheckHook'),
 )

@@ -159,7 +159,6 @@ def use_resume(cfg: Config, load_from: str | None) -> None:
     cfg.resume = latest is not None
     if cfg.resume:
         cfg.load_from = latest
-        require_fitting_weights(cfg)
     else:
         print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts afresh.', logger='current')
 
@@ -182,11 +181,6 @@ def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: f
         hook.wait_time = wait_time
     if show_dir is not None:
         cfg.visualizer.save_dir = show_dir
-
-
-def require_fitting_weights(cfg: Config) -> None:
-    """Have the Runner refuse a checkpoint whose weights are not those of the model, instead of warning."""
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FittingWeightsHook')]
 
 
 def require_train(cfg: Config) -> None:

@@ -3,18 +3,15 @@
 import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 
 from .hooks import (
+    CheckInvalidLossHook,
     CheckpointHook,
     EmbeddingVisualizationHook,
-    FiniteLossHook,
-    FittingClassesHook,
-    FittingCustomKeysHook,
-    FittingDecoderHook,
-    FittingSamplerHook,
-    FittingStateHook,
-    FittingWeightsHook,
     InitialWeightsHook,
     MethodStateHook,
+    NumClassCheckHook,
+    PredictionFilesHook,
     ProbeVisualizationHook,
+    RunCheckHook,
     SeededStepHook,
 )
 from .loops import ClusterFitLoop, EpochCountedTrainLoop
@@ -25,22 +22,19 @@ from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'BFloat16OptimWrapper',
+    'CheckInvalidLossHook',
     'CheckpointHook',
     'ClusterFitLoop',
     'EmbeddingVisualizationHook',
     'EpochCountedTrainLoop',
-    'FiniteLossHook',
-    'FittingClassesHook',
-    'FittingCustomKeysHook',
-    'FittingDecoderHook',
-    'FittingSamplerHook',
-    'FittingStateHook',
-    'FittingWeightsHook',
     'InitialWeightsHook',
-    'ProbeVisualizationHook',
     'MethodStateHook',
-    'ViCERunner',
+    'NumClassCheckHook',
+    'PredictionFilesHook',
+    'ProbeVisualizationHook',
+    'RunCheckHook',
     'SeededStepHook',
+    'ViCERunner',
     'WarmupCosineLR',
     'WholeFileBackend',
 ]

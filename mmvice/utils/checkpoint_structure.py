@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.logging import HistoryBuffer
 
+FORMER_PROCESS_STATE = 'region_queues'
+"""Where checkpoints of mmvice 0.1 have what is now under ``process_state``."""
+
 _MOST_SEEDS = 2**32  # of NumPy's generator, which MMEngine seeds
 _HUB = ('log_scalars', 'runtime_info', 'resumed_keys')
 
@@ -23,7 +26,7 @@ def check_structure(checkpoint: Any, source: object) -> None:
     """
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f'{source} holds {_a(checkpoint)} where a dict of weights is expected')
-    for name in ('state_dict', 'meta', 'process_state', 'region_queues', 'ema_state_dict'):
+    for name in ('state_dict', 'meta', 'process_state', FORMER_PROCESS_STATE, 'ema_state_dict'):
         _expect(name not in checkpoint or isinstance(checkpoint.get(name), Mapping), source, name, checkpoint, 'a dict')
     weights = checkpoint.get('state_dict', checkpoint)
     strange = [name for name in weights if not isinstance(name, str)]

@@ -11,7 +11,9 @@ from mmengine.dataset import ConcatDataset
 from mmvice.apis.images import read_labels
 from mmvice.datasets import LabeledImageDataset, SyntheticScenesDataset
 from mmvice.datasets.occurring_classes import occurring_classes
-from mmvice.engine.hooks import FittingClassesHook, OccurringClassesHook, occurring_classes_hook
+from mmvice.engine import NumClassCheckHook, RunCheckHook, checks
+from mmvice.engine.checks import absent_classes
+from mmvice.engine.hooks import run_check_hook
 from mmvice.evaluation import ClassIoUMetric
 from mmvice.models import ClusterProbeHead, LinearProbeHead
 
@@ -71,11 +73,14 @@ def test_data_sets_in_a_wrapper_are_one_and_sets_without_labels_none(tmp_path):
 
 def test_they_are_told_before_a_training_with_its_result_and_before_a_test(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(occurring_classes_hook, 'print_log', lambda text, **_: said.append(text))
+    for module in (absent_classes, run_check_hook):
+        monkeypatch.setattr(module, 'print_log', lambda text, **_: said.append(text))
+    for other in ('check_heads_fit', 'warn_of_unused_keys', 'warn_of_short_schedules'):
+        monkeypatch.setattr(checks, other, lambda runner: None)
     masks, whole = labelled(tmp_path / 'masks', [0, 255]), labelled(tmp_path / 'whole', [0, 1])
     loaders = dict(train_dataloader=masks, val_dataloader=whole, test_dataloader=masks)
     runner = SimpleNamespace(val_loop=True, **{name: SimpleNamespace(dataset=data) for name, data in loaders.items()})
-    hook = OccurringClassesHook()
+    hook = RunCheckHook()
     hook.before_train(runner)
     assert len(said) == 1
     assert said[0].startswith("train_dataloader: the class 'foreground' occurs in none of 1 label maps")
@@ -105,7 +110,7 @@ def test_what_does_not_count_is_set_once(tmp_path, ignored, row, expected, repea
     options = dict(ignore_index=ignored) if repeated else {}
     head = kind(6, num_classes=2, **options, **(dict(num_clusters=4) if kind is ClusterProbeHead else {}))
     metric = ClassIoUMetric(**options)
-    FittingClassesHook().before_train(runner_of(dataset, head, metric))
+    NumClassCheckHook().before_train(runner_of(dataset, head, metric))
     assert head.ignore_index == metric.ignore_index == 255 and metric.ignored_class == ignored
     file = tmp_path / 'labels' / '0.png'
     assert read_labels(file, 2, ignore_index=ignored).tolist() == [expected]
@@ -123,7 +128,7 @@ def test_contradictions_are_one_sentence(tmp_path, own, of_head, of_metric, mess
     dataset = labelled(tmp_path, [0, 1], ignore_index=own)
     head = LinearProbeHead(6, num_classes=2, ignore_index=of_head)
     with pytest.raises(ValueError, match=message):
-        FittingClassesHook().before_train(runner_of(dataset, head, ClassIoUMetric(ignore_index=of_metric)))
+        NumClassCheckHook().before_train(runner_of(dataset, head, ClassIoUMetric(ignore_index=of_metric)))
 
 
 @pytest.mark.parametrize('ignored', [-100, 256, None])

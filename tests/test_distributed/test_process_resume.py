@@ -43,7 +43,6 @@ def train(work_dir: Path, queue: int | None, port: int, start: str | None = None
     cfg.train_cfg.max_iters = stop
     cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1, save_best='score', rule='greater')
     cfg.custom_hooks = [
-        dict(type='FittingWeightsHook'),
         dict(type='EMAHook', momentum=0.1),  # exchanges the state dicts of the model and of its average
         dict(type='CheckpointHook', interval=1, by_epoch=True),
     ]

@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from mmvice.apis.errors import explain
 from mmvice.datasets.samplers import SeededInfiniteSampler
-from mmvice.engine import ClusterFitLoop, FittingSamplerHook
+from mmvice.engine import ClusterFitLoop
+from mmvice.engine.checks import check_samplers_end
 from mmvice.registry import DATA_SAMPLERS
 
 EPOCHS = dict(type='EpochBasedTrainLoop', max_epochs=4)
@@ -85,7 +86,7 @@ def test_the_fit_of_clusters_waits_too():
     loop = object.__new__(ClusterFitLoop)
     loop.dataloader = DataLoader(range(8), sampler=SeededInfiniteSampler(range(8), seed=0))
     with pytest.raises(ValueError, match='SeededInfiniteSampler never ends, and ClusterFitLoop waits'):
-        FittingSamplerHook().before_run(SimpleNamespace(_train_loop=loop, _val_loop=None, _test_loop=None))
+        check_samplers_end(SimpleNamespace(_train_loop=loop, _val_loop=None, _test_loop=None))
 
 
 @pytest.mark.parametrize('name, loader', [('train', 'train_dataloader'), ('test', 'test_dataloader')])
@@ -113,4 +114,4 @@ def test_the_fit_of_clusters_takes_no_more_indices_than_there_are_images(announc
 
 def test_a_loop_that_does_not_wait_is_left_alone():
     runner = SimpleNamespace(_train_loop=None, _val_loop=dict(), _test_loop=None)
-    FittingSamplerHook().before_run(runner)
+    check_samplers_end(runner)

@@ -12,7 +12,7 @@ from mmengine.logging import HistoryBuffer
 
 from mmvice.apis import use_auto_scale_lr
 from mmvice.apis.errors import explain
-from mmvice.engine.hooks import fitting_state_hook
+from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 ENDLESS = ('--cfg-options', 'train_dataloader.sampler.type=InfiniteSampler')
@@ -62,7 +62,8 @@ def refused(tool, toy_config, tmp_path) -> Callable[..., str]:
 def said(monkeypatch) -> list[str]:
     """What is warned of."""
     texts = []
-    monkeypatch.setattr(fitting_state_hook, 'print_log', lambda text, **_: texts.append(text))
+    for module in (resumed_settings, resumed_state, resumed_steps):
+        monkeypatch.setattr(module, 'print_log', lambda text, **_: texts.append(text))
     return texts
 
 

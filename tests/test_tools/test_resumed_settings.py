@@ -8,8 +8,8 @@ import pytest
 from mmengine.config import Config
 
 from mmvice.apis.errors import explain
-from mmvice.engine.hooks import fitting_schedule_hook, fitting_state_hook
-from mmvice.engine.hooks.fitting_state_hook import _differing_wrappers
+from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps, schedules
+from mmvice.engine.checks.resumed_settings import _differing_wrappers
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 LONG, STOP = 12, 4
@@ -19,7 +19,8 @@ LONG, STOP = 12, 4
 def said(monkeypatch) -> list[str]:
     """What is warned of."""
     texts = []
-    monkeypatch.setattr(fitting_state_hook, 'print_log', lambda text, **_: texts.append(text))
+    for module in (resumed_settings, resumed_state, resumed_steps):
+        monkeypatch.setattr(module, 'print_log', lambda text, **_: texts.append(text))
     return texts
 
 
@@ -245,7 +246,7 @@ def test_a_run_goes_on_with_the_weights_that_it_trained_with_an_average_of_them_
 )
 def test_a_schedule_that_ends_before_the_training_is_told(train, monkeypatch, settings, warned):
     texts = []
-    monkeypatch.setattr(fitting_schedule_hook, 'print_log', lambda text, **_: texts.append(text))
+    monkeypatch.setattr(schedules, 'print_log', lambda text, **_: texts.append(text))
     train('run', **settings)
     assert len(texts) == len(warned) and all(part in text for part, text in zip(warned, texts))
 

@@ -1,37 +1,25 @@
 """Hooks of the Runner."""
 
+from .check_invalid_loss_hook import CheckInvalidLossHook
 from .checkpoint_hook import CheckpointHook
 from .embedding_visualization_hook import EmbeddingVisualizationHook
-from .finite_loss_hook import FiniteLossHook
-from .fitting_classes_hook import FittingClassesHook
-from .fitting_custom_keys_hook import FittingCustomKeysHook
-from .fitting_decoder_hook import FittingDecoderHook
-from .fitting_sampler_hook import FittingSamplerHook
-from .fitting_schedule_hook import FittingScheduleHook
-from .fitting_state_hook import FittingStateHook
-from .fitting_weights_hook import FittingWeightsHook
 from .initial_weights_hook import InitialWeightsHook
 from .method_state_hook import MethodStateHook
-from .occurring_classes_hook import OccurringClassesHook
+from .num_class_check_hook import NumClassCheckHook
 from .prediction_files_hook import PredictionFilesHook
 from .probe_visualization_hook import ProbeVisualizationHook
+from .run_check_hook import RunCheckHook
 from .seeded_step_hook import SeededStepHook
 
 __all__ = [
+    'CheckInvalidLossHook',
     'CheckpointHook',
     'EmbeddingVisualizationHook',
-    'FiniteLossHook',
-    'FittingClassesHook',
-    'FittingCustomKeysHook',
-    'FittingDecoderHook',
-    'FittingSamplerHook',
-    'FittingScheduleHook',
-    'FittingStateHook',
-    'FittingWeightsHook',
     'InitialWeightsHook',
-    'OccurringClassesHook',
+    'MethodStateHook',
+    'NumClassCheckHook',
     'PredictionFilesHook',
     'ProbeVisualizationHook',
-    'MethodStateHook',
+    'RunCheckHook',
     'SeededStepHook',
 ]

@@ -14,9 +14,7 @@ from torch import Tensor
 
 from mmvice.models import BaseMethodHead, head_of
 from mmvice.registry import HOOKS
-
-FORMER_NAME = 'region_queues'
-"""Where checkpoints of mmvice 0.1 have what is now under ``process_state``."""
+from mmvice.utils.checkpoint_structure import FORMER_PROCESS_STATE
 
 _HEAD = re.compile(r'((?:module\.)*head\.)')
 _State = dict[str, Tensor]
@@ -63,7 +61,8 @@ class MethodStateHook(Hook):
                 self._gathered = {name: torch.stack(parts).cpu() for name, parts in gathered.items()}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add it to the checkpoint, in the first process."""
+        """Add it to the checkpoint, in the first process, and the number of processes."""
+        checkpoint['meta']['num_processes'] = get_world_size()
         head = head_of(runner.model)
         if head is not None and head.process_state:
             own = {name: value.cpu()[None] for name, value in _own_state(head).items()}
@@ -123,7 +122,7 @@ def _parts_with_head(part: MutableMapping | Sequence) -> Iterator[tuple[MutableM
 
 def _states_of_processes(checkpoint: MutableMapping[str, Any], head: BaseMethodHead) -> list[_State] | None:
     """The state of every process that saved a checkpoint; None where it is in the weights alone."""
-    saved = checkpoint.get('process_state', checkpoint.get(FORMER_NAME))
+    saved = checkpoint.get('process_state', checkpoint.get(FORMER_PROCESS_STATE))
     if saved is None or not head.process_state:
         weights = checkpoint.get('state_dict', checkpoint)
         own = {name: weights.get(f'head.{name}') for name in head.process_state}

@@ -14,7 +14,8 @@ from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.datasets.wrapper_settings import check_wrapper_settings
-from mmvice.engine.hooks import FittingSamplerHook, FittingScheduleHook, FittingStateHook, MethodStateHook
+from mmvice.engine.hooks import MethodStateHook, RunCheckHook
+from mmvice.engine.hooks.former_names import renewed
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
 from mmvice.utils.console import use_console
@@ -41,7 +42,7 @@ def _as_current_run(method: Callable[..., Any]) -> Callable[..., Any]:
 class ViCERunner(Runner):
     """Tells hooks in every process that a checkpoint is about to be written, and saves the region queues of all.
 
-    A training goes on from a checkpoint only if that has all of its state, see :class:`FittingStateHook`.
+    What cannot work ends before the first step, see :class:`RunCheckHook`.
 
     MMEngine writes checkpoints in the first process, and calls its hooks there only. Here every hook that has a method
     ``before_save_in_all_processes(runner)`` is called in all processes before that, whatever asked for the checkpoint.
@@ -78,13 +79,11 @@ class ViCERunner(Runner):
                 forget(earlier)
         return super().build_visualizer(visualizer)
 
-    def register_hooks(self, *args, **kwargs) -> None:
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         """Register the hooks of the config, and those that every run has."""
         self.register_hook(MethodStateHook())
-        super().register_hooks(*args, **kwargs)
-        self.register_hook(FittingStateHook())
-        self.register_hook(FittingSamplerHook())
-        self.register_hook(FittingScheduleHook())
+        self.register_hook(RunCheckHook())
+        super().register_hooks(renewed(default_hooks), renewed(custom_hooks))
 
     def _maybe_compile(self, target: str) -> None:
         """Compile a whole step of the model, if the config asks for it.

@@ -26,7 +26,7 @@ class ClassIoUMetric(IoUMetric):
     A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``) and is left out of
     the mean. ``mIoU_classes`` is the number of classes that the mean is over, and a warning names the classes that no
     label map has. An image without labels counts nowhere; where no image has any, the result is empty. The class
-    ``ignored_class`` does not count: its id is the ``ignore_index`` of the data set, as ``FittingClassesHook`` sets it.
+    ``ignored_class`` does not count: its id is the ``ignore_index`` of the data set, as ``NumClassCheckHook`` sets it.
 
     Args:
         args, kwargs: As for ``IoUMetric``, without ``output_dir``.

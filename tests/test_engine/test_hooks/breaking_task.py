@@ -21,7 +21,7 @@ train_dataloader = dict(
 train_cfg = dict(by_epoch=False, max_iters=6)
 default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1),
-    finite_loss=dict(type='FiniteLossHook'),
+    invalid_loss=dict(type='CheckInvalidLossHook'),
 )
 """
 

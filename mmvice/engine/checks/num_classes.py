@@ -3,69 +3,56 @@
 from collections.abc import Iterator, Mapping
 
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
 from mmvice.datasets.image_names import members
 from mmvice.datasets.labeled_images import NO_CLASS, LabeledImageDataset
 from mmvice.evaluation import ClassIoUMetric
-from mmvice.registry import HOOKS
 
 
-@HOOKS.register_module()
-class FittingClassesHook(Hook):
-    """Compares the classes of a segmentor's heads with those that the data sets of a run name.
+def check_num_classes(
+    runner: Runner, loader: str, dataset: object, name: str = '', evaluator: Evaluator | None = None
+) -> None:
+    """Compare the classes of a segmentor's heads with those that a data set names, and pass on what does not count.
 
     With too few of them a loss fails at the first label beyond, on a GPU without a word about labels; with too many, or
     with those of another data set, the scores mean nothing.
 
     The label that does not count is that of the data set, ``ignore_index``. Heads and metrics get it from there; where
     they name another one themselves, that is an error. A class with the id that all data sets ignore is not measured.
+
+    Args:
+        runner: The Runner.
+        loader: Name of the data set's loader in the config.
+        dataset: The data set.
+        name: Name of the evaluator in the config.
+        evaluator: The evaluator, if there is one.
+
+    Raises:
+        ValueError: If numbers or labels differ; the message has both, and the settings to change.
     """
-
-    def before_train(self, runner: Runner) -> None:
-        """Compare with the data of the training and of its validation.
-
-        Raises:
-            ValueError: If numbers or labels differ; the message has both, and the settings to change.
-        """
-        self._check(runner, 'train_dataloader', runner.train_dataloader.dataset)
-        if runner.val_loop is not None:
-            self.before_val(runner)
-
-    def before_val(self, runner: Runner) -> None:
-        """Compare with the data of a validation."""
-        self._check(runner, 'val_dataloader', runner.val_dataloader.dataset, 'val_evaluator', runner.val_evaluator)
-
-    def before_test(self, runner: Runner) -> None:
-        """Compare with the data of a test."""
-        self._check(runner, 'test_dataloader', runner.test_dataloader.dataset, 'test_evaluator', runner.test_evaluator)
-
-    def _check(
-        self, runner: Runner, loader: str, dataset: object, name: str = '', evaluator: Evaluator | None = None
-    ) -> None:
-        users = {f'model.{head}': module for head, module in _heads(runner.model)}
-        metrics = evaluator.metrics if evaluator else ()
-        users |= {name if len(metrics) == 1 else f'{name}.{i}': metric for i, metric in enumerate(metrics)}
-        for member in members(dataset):
-            _share_ignore_index(loader, member, users)
-        ignored = {getattr(member, 'ignore_index', None) for member in members(dataset)}
-        for metric in metrics:
-            if isinstance(metric, ClassIoUMetric):
-                metric.ignored_class = ignored.copy().pop() if len(ignored) == 1 else None
-        classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
-        if not classes:
-            return
-        for name, head in _heads(runner.model):
-            if head.num_classes != len(classes):
-                raise ValueError(
-                    f'model.{name}.num_classes={head.num_classes}, but {dataset.__class__.__name__} of {loader} has '
-                    f'{len(classes)} classes ({", ".join(map(str, classes[:3]))}, ...): make '
-                    f'model.{name}.num_classes={len(classes)}, or give {loader}.dataset the metainfo that the model is '
-                    'meant for'
-                )
-            _check_losses(name, head)
+    users = {f'model.{head}': module for head, module in _heads(runner.model)}
+    metrics = evaluator.metrics if evaluator else ()
+    users |= {name if len(metrics) == 1 else f'{name}.{i}': metric for i, metric in enumerate(metrics)}
+    for member in members(dataset):
+        _share_ignore_index(loader, member, users)
+    ignored = {getattr(member, 'ignore_index', None) for member in members(dataset)}
+    for metric in metrics:
+        if isinstance(metric, ClassIoUMetric):
+            metric.ignored_class = ignored.copy().pop() if len(ignored) == 1 else None
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if not classes:
+        return
+    for name, head in _heads(runner.model):
+        if head.num_classes != len(classes):
+            raise ValueError(
+                f'model.{name}.num_classes={head.num_classes}, but {dataset.__class__.__name__} of {loader} has '
+                f'{len(classes)} classes ({", ".join(map(str, classes[:3]))}, ...): make '
+                f'model.{name}.num_classes={len(classes)}, or give {loader}.dataset the metainfo that the model is '
+                'meant for'
+            )
+        _check_losses(name, head)
 
 
 def _check_losses(name: str, head: nn.Module) -> None:

@@ -2,12 +2,17 @@
 config."""
 
 import inspect
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.runner import Runner
 from torch.optim import Optimizer, RMSprop
+
+from mmvice.utils.recorded_config import recorded_setting
 
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'base_values')
 _OF_SCORES = ('best', 'num_bad_epochs', 'cooldown_counter')
@@ -17,6 +22,56 @@ _LOSS_SCALER = ('growth_factor', 'backoff_factor', 'growth_interval')
 
 
 def take_settings(
+    runner: Runner,
+    checkpoint: Mapping[str, Any],
+    optimizers: Sequence[tuple[str, OptimWrapper, Any]],
+    source: str,
+) -> None:
+    """Put the settings of a run's config in the place of those that a checkpoint has, and warn of what differs.
+
+    Args:
+        runner: The Runner.
+        checkpoint: The checkpoint, whose states are changed.
+        optimizers: Every optimizer with its setting and its state in the checkpoint.
+        source: The checkpoint's file.
+    """
+    differences = _differing_wrappers(checkpoint['meta'].get('cfg'), runner.cfg.pretty_text)
+    own, saved = runner.param_schedulers or [], checkpoint.get('param_schedulers') or []
+    for name, wrapper, state in optimizers:
+        parts = [part.get(name.split('.')[1], []) if isinstance(part, Mapping) else part for part in (own, saved)]
+        differences += _take_settings_of_optimizer(
+            wrapper, parts[0], state, parts[1], checkpoint['meta']['iter'], checkpoint['meta']['epoch'], source
+        )
+    if differences:
+        rest = [f'and {len(differences) - _MOST} more'] if len(differences) > _MOST else []
+        print_log(
+            f'{source} and this config differ: {"; ".join([*differences[:_MOST], *rest])}. The run goes on with what '
+            'this config says, and with the learning rates that it gives this step.',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+_MOST = 8  # differences that are told
+
+
+def _differing_wrappers(*configs: Any) -> list[str]:
+    """Settings of ``optim_wrapper`` that are no part of an optimizer's state, such as ``clip_grad``."""
+    before, now = (recorded_setting(config, 'optim_wrapper') for config in configs)
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return []
+    for wrapper in (before, now):
+        wrapper['type'] = str(wrapper.get('type', 'OptimWrapper')).rpartition('.')[2]
+        wrapper.setdefault('accumulative_counts', 1)
+    names = [name for name in {**before, **now} if name not in ('optimizer', 'paramwise_cfg', 'constructor')]
+    return [
+        f'optim_wrapper.{name} {before.get(name)!r} there and {now.get(name)!r} here'
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _take_settings_of_optimizer(
     wrapper: OptimWrapper,
     schedules: Sequence[_ParamScheduler],
     state: Mapping[str, Any],

@@ -139,8 +139,8 @@ def test_a_folder_that_cannot_be_written_does_not_hide_the_message(tmp_path, mon
 
 def test_nothing_changes_in_a_healthy_run(tmp_path, monkeypatch):
     runs = [
-        train(tmp_path / hook, monkeypatch, **{'model.what': 'none', 'default_hooks.finite_loss.type': hook})
-        for hook in ('FiniteLossHook', 'SyncBuffersHook')
+        train(tmp_path / hook, monkeypatch, **{'model.what': 'none', 'default_hooks.invalid_loss.type': hook})
+        for hook in ('CheckInvalidLossHook', 'SyncBuffersHook')
     ]
     states = [run.model.state_dict() for run in runs]
     assert runs[0].iter == 6 and all(torch.equal(value, states[1][name]) for name, value in states[0].items())
@@ -229,4 +229,4 @@ def test_any_batch_becomes_plain():
 @pytest.mark.parametrize('kind', ['vice', 'ablation', 'linear_probe', 'cluster_probe', 'finetune'])
 def test_the_hook_is_in_configs_of_every_kind(kind):
     for path in sorted((PROJECT / 'configs' / kind).glob('*.py'))[:: 5 if kind != 'finetune' else 1]:
-        assert Config.fromfile(path).default_hooks.finite_loss.type == 'FiniteLossHook', path
+        assert Config.fromfile(path).default_hooks.invalid_loss.type == 'CheckInvalidLossHook', path

@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
-from mmvice.engine import FittingCustomKeysHook
+from mmvice.engine import RunCheckHook
 
 
 class Model(BaseModel):
@@ -40,7 +40,7 @@ def train(tmp_path, monkeypatch):
             experiment_name=f'{tmp_path.name}-{name}',
             default_scope='mmvice',
             default_hooks=dict(logger=None, checkpoint=None),
-            custom_hooks=[FittingCustomKeysHook()],
+            custom_hooks=[RunCheckHook()],
         )
         runner = Runner(Model(), str(tmp_path / name), cfg=Config(dict(optim_wrapper=optim_wrapper)), **cfg)
         handle = MMLogger.handle

@@ -23,7 +23,7 @@ _ADVICE = (
 
 
 @HOOKS.register_module()
-class FiniteLossHook(Hook):
+class CheckInvalidLossHook(Hook):
     """Stops a training whose loss becomes NaN or inf, in the step where that happens and before a checkpoint has it.
 
     Only losses count: with fp16, gradients that are inf now and then are what the loss scaler is there for. Nothing is

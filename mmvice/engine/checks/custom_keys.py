@@ -3,38 +3,31 @@
 import difflib
 import logging
 
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import nn
 
-from mmvice.registry import HOOKS
-
 _EXAMPLES = 3
 
 
-@HOOKS.register_module()
-class FittingCustomKeysHook(Hook):
-    """Warns of ``optim_wrapper.paramwise_cfg.custom_keys`` that no parameter has in its name.
+def warn_of_unused_keys(runner: Runner) -> None:
+    """Warn of ``optim_wrapper.paramwise_cfg.custom_keys`` that no parameter has in its name.
 
     MMEngine's constructors of optimizers pass over such a key in silence: with ``backone=dict(lr_mult=0.1)`` the
     backbone learns at full speed. It is no error, as configs of OpenMMLab share keys among models some of which lack
     the parameter (``absolute_pos_embed`` of a Swin Transformer).
     """
-
-    def before_train(self, runner: Runner) -> None:
-        """Compare the keys with the names of all parameters."""
-        optim_wrapper = runner.cfg.get('optim_wrapper') or {}
-        keys = (optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
-        names = _names(getattr(runner.model, 'module', runner.model))
-        for key in keys:
-            if not any(key in name for name in names):
-                print_log(
-                    f"optim_wrapper.paramwise_cfg.custom_keys: '{key}' is part of no parameter's name, so it changes "
-                    f'nothing; names here are like {", ".join(_like(key, names))}',
-                    logger='current',
-                    level=logging.WARNING,
-                )
+    optim_wrapper = runner.cfg.get('optim_wrapper') or {}
+    keys = (optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
+    names = _names(getattr(runner.model, 'module', runner.model))
+    for key in keys:
+        if not any(key in name for name in names):
+            print_log(
+                f"optim_wrapper.paramwise_cfg.custom_keys: '{key}' is part of no parameter's name, so it changes "
+                f'nothing; names here are like {", ".join(_like(key, names))}',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _names(model: nn.Module) -> list[str]:

@@ -3,30 +3,21 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import ConstantParamScheduler, LinearParamScheduler, _ParamScheduler
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmvice.registry import HOOKS
 
-
-@HOOKS.register_module()
-class FittingScheduleHook(Hook):
-    """Warns of a value, such as the learning rate, whose last schedule ends before the training.
+def warn_of_short_schedules(runner: Runner) -> None:
+    """Warn of a value, such as the learning rate, whose last schedule ends before the training.
 
     It stays where that schedule leaves it, as where ``end`` of a schedule is set and the training is made longer. A
     warm-up may end: after it the value is the optimizer's.
-
-    :class:`mmvice.engine.ViCERunner` has this hook without being told.
     """
-
-    def before_train(self, runner: Runner) -> None:
-        """Compare the ends of schedules with the length of the training."""
-        parts = runner.param_schedulers or []
-        for schedules in parts.values() if isinstance(parts, Mapping) else [parts]:
-            for name in dict.fromkeys(schedule.param_name for schedule in schedules):
-                _compare(runner, name, [schedule for schedule in schedules if schedule.param_name == name])
+    parts = runner.param_schedulers or []
+    for schedules in parts.values() if isinstance(parts, Mapping) else [parts]:
+        for name in dict.fromkeys(schedule.param_name for schedule in schedules):
+            _compare(runner, name, [schedule for schedule in schedules if schedule.param_name == name])
 
 
 def _compare(runner: Runner, name: str, schedules: Sequence[_ParamScheduler]) -> None:

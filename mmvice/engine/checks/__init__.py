@@ -1,0 +1,22 @@
+"""Can this run work? Plain functions, each of which looks at one thing and ends the run, or warns, with a sentence."""
+
+from .absent_classes import warn_of_absent_classes
+from .custom_keys import warn_of_unused_keys
+from .decoder import check_heads_fit
+from .num_classes import check_num_classes
+from .resumed_state import check_resumed_state
+from .samplers import check_number_of_batches, check_samplers_end
+from .schedules import warn_of_short_schedules
+from .weights import check_weights_fit
+
+__all__ = [
+    'check_heads_fit',
+    'check_num_classes',
+    'check_number_of_batches',
+    'check_resumed_state',
+    'check_samplers_end',
+    'check_weights_fit',
+    'warn_of_absent_classes',
+    'warn_of_short_schedules',
+    'warn_of_unused_keys',
+]
