@@ -1,10 +1,13 @@
 """What holds for every test."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from yapf.yapflib import yapf_api
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -18,6 +21,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker('gpu'):
                 item.add_marker(pytest.mark.skip(reason='needs a GPU'))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: spares ``gc.collect``, which every data set of MMEngine calls, a look at it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def configs_are_formatted_once() -> Iterator[None]:
+    """Keep what yapf makes of a config's text, which MMEngine asks for again whenever it logs or saves the config."""
+    format_code, known = yapf_api.FormatCode, {}
+
+    def format_once(text: str, style_config: dict) -> tuple[str, bool]:
+        if text not in known:
+            known[text] = format_code(text, style_config=style_config)
+        return known[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, 'FormatCode', format_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
