@@ -60,14 +60,8 @@ VERBS = dict(
     document='write the tables in documents anew, from kept results',
 )
 PLANNED, LAUNCHED = ('commands', 'run', 'collect', 'pictures', 'steps'), ('commands', 'run')
-SCALED = (
-    "images of a step on each GPU (default: the config's). Where N x B is not what the config is for, the learning "
-    'rate and what is counted in steps are scaled linearly; probes stay on one GPU and unscaled'
-)
-TRIED = (
-    'a name, and settings of the pretraining to try, as --cfg-options of tools/train.py; measured on the last split of '
-    'the file, if no --split is given'
-)
+SCALED = "images of a step on each GPU (default: the config's); learning rate, steps and queue follow linearly"
+TRIED = 'a name, and settings of the pretraining to try, as --cfg-options of tools/train.py; on the last split'
 FIRST = 'rows whose seeds after 0 come before all else, in that order; probes as soon as they can'
 
 

@@ -20,12 +20,12 @@ def check(planner: Planner, tables: Sequence[Table]) -> list[str]:
     """What is wrong with the configs of these tables, a line each; empty if nothing is."""
     problems: list[str] = []
     for table in tables:
-        uses = [(f'row {row.name!r}', row.curve, source) for row in planner.rows_of(table) for source in row.sources]
+        uses = [(f'row {row.name!r}', row.curve is True, s) for row in planner.rows_of(table) for s in row.sources]
         uses += [('pictures', False, pictures.source) for pictures in table.pictures if pictures.source is not None]
         by_epochs = table.plot is not None and table.plot.x == 'epoch'
         for where, curve, source in uses:
             try:
-                found = list(_problems(planner, source, bool(curve), by_epochs))
+                found = list(_problems(planner, source, curve, by_epochs))
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 found = [str(error)]
             problems += [f'{table.key}, {where}: {problem}' for problem in found]

@@ -23,16 +23,12 @@ class Job:
     """One training: a pretraining, or a probe.
 
     Attributes:
-        size, split, run, seed, variant: What it is of; the variant is a name for settings that are tried.
-        config, options: Config file, and settings that differ from it, by their places in the config.
-        folder: Work folder.
-        variant_options, probe_options: Those of the settings that are tried.
-        probe, embedder: Name of the probe, None for a pretraining, and what it is on.
+        options: Settings that differ from the config, by their places in it.
+        variant, variant_options, probe_options: Those of them that are tried, and a name for them.
         step: Step of the checkpoint that is probed, where it is not the row's own.
         needs, checkpoint: The pretraining that comes before, and what is probed of it; its folder for the last one.
         keep_weights: Whether its checkpoints are needed when it has been measured.
         before: Shell lines to run before it.
-        amp, scaling: Whether it is of mixed precision, and how it fits the GPUs.
     """
 
     size: Size

@@ -1,6 +1,7 @@
 """What a run of MMEngine has left in its folder: steps, metrics and times."""
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,20 +25,20 @@ class Run:
         total: Steps that the config makes, None where the run is too young to tell.
         finished: Whether it has left what it was to leave.
         metrics: Logged at the last step; empty before.
-        times: Mean seconds of the steps up to each logged step.
+        rows: What was logged of training, by step.
     """
 
     step: int
     total: int | None
     finished: bool
     metrics: dict[str, float] = field(default_factory=dict)
-    times: dict[int, float] = field(default_factory=dict)
+    rows: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @property
     def train_time(self) -> float:
-        """Seconds of all its steps."""
-        steps = [0, *sorted(self.times)]
-        return sum((end - start) * self.times[end] for start, end in zip(steps, steps[1:]))
+        """Seconds of all its steps; what is logged is a mean since the step that was logged before."""
+        steps = [0, *sorted(self.rows)]
+        return sum((end - start) * self.rows[end]['time'] for start, end in zip(steps, steps[1:]))
 
     @property
     def progress(self) -> str:
@@ -54,9 +55,9 @@ def read_pretraining(folder: Path, cfg: Config) -> Run | None:
     saved = checkpoints(folder)
     if not saved and not _sessions(folder):
         return None
-    _, times = _read_scalars(folder)
+    _, rows = _read_scalars(folder)
     total = _total_steps(folder, cfg)
-    return Run(max([0, *times, *saved]), total, total is not None and total in saved, times=times)
+    return Run(max([0, *rows, *saved]), total, total is not None and total in saved, rows=rows)
 
 
 def read_probe(folder: Path, cfg: Config) -> Run | None:
@@ -67,9 +68,9 @@ def read_probe(folder: Path, cfg: Config) -> Run | None:
     """
     if not _sessions(folder):
         return None
-    metrics, times = _read_scalars(folder)
+    metrics, rows = _read_scalars(folder)
     total = _total_steps(folder, cfg)
-    return Run(max([0, *times, *metrics]), total, total in metrics, metrics.get(total, {}), times)
+    return Run(max([0, *rows, *metrics]), total, total in metrics, metrics.get(total, {}), rows)
 
 
 def _sessions(folder: Path) -> list[Path]:
@@ -100,28 +101,24 @@ def _total_steps(folder: Path, cfg: Config) -> int | None:
     return None
 
 
-def _read_scalars(folder: Path) -> tuple[dict[int, dict[str, float]], dict[int, float]]:
-    """Metrics, and mean seconds of a step, by step.
+def _read_scalars(folder: Path) -> tuple[dict[int, dict[str, float]], dict[int, dict[str, float]]]:
+    """Metrics, and what was logged of training, by step.
 
     A later part of a run replaces what an earlier one logged from its first step on: a crash loses steps that had
     been logged, and a run that starts afresh loses all of them.
     """
     metrics: dict[int, dict[str, float]] = {}
-    times: dict[int, float] = {}
+    trained: dict[int, dict[str, float]] = {}
     for file in (session / 'scalars.json' for session in _sessions(folder)):
-        rows = read_json_lines(file) if file.is_file() else []
-        trained = {row['step']: row['time'] for row in rows if 'iter' in row}
-        if trained:
-            start = min(trained)
-            metrics = {step: value for step, value in metrics.items() if step < start}
-            times = {step: value for step, value in times.items() if step < start}
-        times.update(trained)
-        measured = [row for row in rows if 'iter' not in row]
-        metrics.update({row['step']: row for row in measured})
-    return metrics, times
+        rows = _read_json_lines(file) if file.is_file() else []
+        start = min((row['step'] for row in rows if 'iter' in row), default=math.inf)
+        metrics, trained = ({step: row for step, row in of.items() if step < start} for of in (metrics, trained))
+        trained.update({row['step']: row for row in rows if 'iter' in row})
+        metrics.update({row['step']: row for row in rows if 'iter' not in row})
+    return metrics, trained
 
 
-def read_json_lines(file: Path) -> list[dict[str, Any]]:
+def _read_json_lines(file: Path) -> list[dict[str, Any]]:
     """The lines of a log; a damaged last one is what a crash leaves, and is left out.
 
     Raises:

@@ -20,15 +20,7 @@ from .templates import fill, needs_pretraining
 
 @dataclass(frozen=True, eq=False)
 class Planner:
-    """Makes the trainings of rows.
-
-    Attributes:
-        experiments, work_dirs, size: The file, the folder of all runs, and the folder of configs.
-        split: What adds to the names of probes' configs; None where there are no splits.
-        variant, variant_options, probe_options: Settings of pretrainings and probes to try, and a name for them.
-        gpus, images_per_gpu, amp: How pretrainings are started; None for what a config is made for.
-        rows, probes, seeds: Those that count; None for all, and for the seeds of each row.
-    """
+    """Makes the trainings of rows: of those rows, probes and seeds that are named, with settings that are tried."""
 
     experiments: Experiments
     work_dirs: Path

@@ -15,7 +15,7 @@ from mmvice.utils.files import write_file
 from .fields import NULL, checked, read_json, refuse
 from .folders import seeds_there
 from .jobs import Job
-from .logs import Run, read_json_lines, read_pretraining, read_probe
+from .logs import Run, read_pretraining, read_probe
 from .plan import Planner
 from .tables import Source
 
@@ -88,10 +88,13 @@ def _summary(job: Job, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
             kind, _, of = name.rpartition('/')[2].partition('.')
             classes.setdefault(of, {})[kind] = _number(value)
     means = {name: _number(value) for name, value in run.metrics.items() if not is_class_metric(name)}
+    options = {**job.scaling.options, **job.options}
+    if 'model.embedder_checkpoint' in options:  # by its place among the runs, which does not tell of the machine
+        options['model.embedder_checkpoint'] = job.checkpoint.relative_to(job.needs.folder.parent).as_posix()
     return dict(
         **dict(zip(_KEY, job.key)),
         config=_below_project(job.config),
-        options=_without_folders(job),
+        options=options,
         amp=job.amp,
         variant_options=dict(job.variant_options),
         probe_options=dict(job.probe_options),
@@ -102,7 +105,7 @@ def _summary(job: Job, run: Run, record: Mapping[str, Any]) -> dict[str, Any]:
         train_time=round(run.train_time, 1),
         **{name: round(record[name], 1) for name in ('wall_seconds', 'processor_seconds') if name in record},
         device='cpu' if on_cpu else torch.cuda.get_device_name(),
-        log=_log(job.folder),
+        log=_log(run.rows),
         **{name: record[name] for name in ('versions', 'git_revision') if name in record},
     )
 
@@ -113,24 +116,11 @@ def _below_project(config: Path) -> str:
     return config.relative_to(root).as_posix() if config.is_relative_to(root) else config.name
 
 
-def _without_folders(job: Job) -> dict[str, Any]:
-    """The settings, with the checkpoint by its place among the runs."""
-    options = {**job.scaling.options, **job.options}
-    if 'model.embedder_checkpoint' in job.options:
-        options['model.embedder_checkpoint'] = job.checkpoint.relative_to(job.needs.folder.parent).as_posix()
-    return options
-
-
-def _log(folder: Path) -> list[dict[str, float]]:
+def _log(rows: Mapping[int, Mapping[str, float]]) -> list[dict[str, float]]:
     """Some logged steps, evenly spread, the last one among them."""
-    rows: dict[int, dict[str, float]] = {}
-    for file in sorted(folder.glob('*/vis_data/scalars.json')):
-        trained = {row['step']: row for row in read_json_lines(file) if 'iter' in row}
-        rows = {step: row for step, row in rows.items() if not trained or step < min(trained)} | trained
-    steps = sorted(rows)
+    steps, dropped = sorted(rows), ('iter', 'data_time', 'memory')
     count = min(len(steps), LOG_LINES)
     chosen = [steps[math.ceil(len(steps) * (i + 1) / count) - 1] for i in range(count)]
-    dropped = ('iter', 'data_time', 'memory')
     return [{key: _number(value) for key, value in rows[step].items() if key not in dropped} for step in chosen]
 
 
@@ -219,15 +209,10 @@ class Results:
         """The result of a training, or in words why there is none; ``anew`` if it may have changed."""
         if anew or job not in self._known:
             there, kept = found(job, self.of_settings), self.kept.get(job.key)
-            if there == '' and kept is not None:
-                if not self.of_settings or kept['fingerprint'] == job.fingerprint:
-                    there = kept
-                else:
-                    self.others[job.name] = None
-            if there == OTHER_SETTINGS:
-                self.others[job.name] = None
-            elif not isinstance(there, str):
-                self.used[job.key] = there
+            other = there == '' and kept and self.of_settings and kept['fingerprint'] != job.fingerprint
+            there = kept if there == '' and kept and not other else there
+            self.others.update({job.name: None} if other or there == OTHER_SETTINGS else {})
+            self.used.update({} if isinstance(there, str) else {job.key: there})
             self._known[job] = there
         return self._known[job]
 

@@ -1,4 +1,4 @@
-"""What a file of experiments is made of: tables of rows, and what gives the numbers of a row."""
+"""What a file of experiments is made of; configs/experiments/README.md says what the names mean."""
 
 import string
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,7 @@ Figure = float | int | str | None
 
 @dataclass(frozen=True)
 class Pretraining:
-    """The training of an embedder.
-
-    Attributes:
-        config, options: Its config, and settings that differ from it.
-        run: Name of its folder; rows that share a run share the training.
-        labelled: It reads labels, so that every split has its own.
-        step: The step whose checkpoint is probed, 0 for the initial weights; None for the last one.
-    """
+    """The training of an embedder; its ``run`` names the folder, and rows that share a run share the training."""
 
     config: str
     run: str
@@ -36,15 +29,10 @@ class Source:
 
     Attributes:
         name: Name of a probe, by which its folder and its results go.
-        columns: Metrics of every column, by their names in the log or file. The first one is compared. A probe without
-            columns is one that another source needs.
-        pretraining: What is probed; None where nothing is.
+        columns: Metrics of every column, of which the first one is compared. Without any, another source needs it.
         run: Folder of a probe without pretraining; None for one of its own.
-        probe, options: Config of a probe, and settings that differ from it.
-        embedder: Name of what the probe is put on; its settings are among the options.
-        before: Shell templates to run before the probe.
+        options: Settings of the probe, those of the embedder among them.
         file: JSON file in the folder of the probe, or of the pretraining where there is no probe.
-        command: Shell template that writes the file.
     """
 
     name: str | None
@@ -63,13 +51,8 @@ class Source:
 class Row:
     """A row of a table, or a point or curve of a figure.
 
-    Attributes:
-        name, title: Its name on the command line, and in the table. Rows of a group are a table of their own.
-        seeds: Number of seeds, from 0.
-        baseline: Name of the row that it is compared with.
-        curve: Checkpoints that are probed: all that the config keeps (True), or so many, of seed 0.
-        x: Its place in a chart.
-        paper: Figures that are quoted.
+    ``curve`` is how many checkpoints of seed 0 are probed, or True for all that the config keeps, of all seeds;
+    ``paper`` are figures that are quoted.
     """
 
     name: str
@@ -156,12 +139,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Experiments:
-    """A file of experiments.
-
-    Attributes:
-        splits: For the name of each split what it adds to the names of configs; the first one is what tables show.
-        remove_weights: Remove the checkpoints of a probe when it has been measured, unless pictures show it.
-    """
+    """A file of experiments; ``splits`` are what each adds to the names of configs, the first one that of tables."""
 
     path: Path
     tables: Mapping[str, Table]

@@ -54,6 +54,11 @@ PROBES = {
 }
 
 
+def of_size(name):
+    """The size for a GPU, on small data, makes the same steps as the other one, and is slower."""
+    return pytest.param(name, marks=pytest.mark.stress if name.startswith('gpu') else ())
+
+
 def small(job, data, tmp_path):  # noqa: F811
     cfg = shrink(job.load_config(), data, tmp_path)
     for name in ('train', 'val', 'test'):
@@ -64,7 +69,7 @@ def small(job, data, tmp_path):  # noqa: F811
     return cfg
 
 
-@pytest.mark.parametrize('name', PRETRAININGS)
+@pytest.mark.parametrize('name', [of_size(name) for name in PRETRAININGS])
 def test_pretraining(name, data, tmp_path):  # noqa: F811
     runner = build_runner(small(PRETRAININGS[name], data, tmp_path))
     before = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
@@ -102,7 +107,7 @@ def load_weights(file):
     return torch.load(file, weights_only=True)['state_dict']
 
 
-@pytest.mark.parametrize('name', PROBES)
+@pytest.mark.parametrize('name', [of_size(name) for name in PROBES])
 def test_probes(name, data, tmp_path):  # noqa: F811
     cfg = small(PROBES[name], data, tmp_path)
     cfg.model.embedder_checkpoint = None  # of a pretraining that has not been run here

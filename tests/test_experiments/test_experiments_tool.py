@@ -40,7 +40,7 @@ def short_benchmark(folder):
         shutil.copytree(ROOT / 'configs' / name, configs / name)
     for file in (configs / 'benchmark' / 'camvid' / 'cpu').glob('*.py'):
         text = re.sub(r'max_iters=\d+, val_interval=\d+', 'max_iters=2, val_interval=2', file.read_text())
-        file.write_text(text.replace('batch_size=8', 'batch_size=2').replace('base_batch_size=4', 'base_batch_size=2'))
+        file.write_text(text.replace('batch_size=8', 'batch_size=2').replace('batch_size=4', 'batch_size=2'))
     views = configs / '_base_' / 'datasets' / 'camvid_views_96.py'
     views.write_text(views.read_text().replace('batch_size=4', 'batch_size=2'))
     return configs / 'experiments' / 'camvid.yml'

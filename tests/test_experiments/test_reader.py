@@ -11,8 +11,8 @@ from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.tables import select
 
 
-def problems(experiments):
-    return check(Planner.of(experiments), select(experiments, []))
+def problems(experiments, **kwargs):
+    return check(Planner.of(experiments, **kwargs), select(experiments, []))
 
 
 def test_a_row_knows_where_its_columns_come_from(tmp_path):
@@ -35,7 +35,9 @@ def test_what_each_row_has_is_said_once(tmp_path):
 def test_the_examples_have_no_problems(tmp_path):
     """Although probe and pretraining differ in initial weights and D, which the command settles."""
     assert problems(write_example(tmp_path)) == []
-    assert problems(read_experiments(write_benchmark(tmp_path / 'benchmark'))) == []
+    benchmark = read_experiments(write_benchmark(tmp_path / 'benchmark'))
+    assert problems(benchmark) == []
+    assert problems(benchmark, split='tune', variant='v') == [], 'of a variant no checkpoints on the way are kept'
 
 
 @pytest.mark.parametrize(
