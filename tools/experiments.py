@@ -201,6 +201,7 @@ def run(args: argparse.Namespace) -> None:
         failed = run_lines(lines, say)
     if planner.shows_split and planner.variant is None:
         out = planner.work_dirs / f'{args.file.stem}.md'
+        out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(collect(planner, results_of(args, planner), tables), encoding='utf-8')
         print(f'the tables so far: {out}')
     if wrong or failed:
