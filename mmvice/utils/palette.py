@@ -29,11 +29,11 @@ def palette(num_colors: int) -> np.ndarray:
 def _farthest_colors(num_colors: int) -> np.ndarray:
     levels = np.array([0, 30, 60, 90, 120, 150, 180, 200, 225, 240, 255])
     candidates = np.stack(np.meshgrid(levels, levels, levels, indexing='ij'), -1).reshape(-1, 3)
-    lab = _cielab(candidates)
+    lab = cielab(candidates)
     chroma = np.linalg.norm(lab[:, 1:], axis=1)
     usable = (lab[:, 0] > 30) & (lab[:, 0] < 90) & (chroma < 85)  # neither lost on white or black, nor glaring
     candidates, lab = candidates[usable], lab[usable]
-    reserved = _cielab(np.array([[0, 0, 0], [255, 255, 255]]))
+    reserved = cielab(np.array([[0, 0, 0], [255, 255, 255]]))
     distance = np.linalg.norm(lab[:, None] - reserved, axis=2).min(1)
     chosen = np.zeros(min(num_colors, len(candidates)), dtype=np.int64)
     for i in range(len(chosen)):
@@ -42,7 +42,7 @@ def _farthest_colors(num_colors: int) -> np.ndarray:
     return candidates[chosen].astype(np.uint8)
 
 
-def _cielab(rgb: np.ndarray) -> np.ndarray:
+def cielab(rgb: np.ndarray) -> np.ndarray:
     """sRGB 0..255 (n, 3) to CIELAB (D65)."""
     srgb = rgb / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)

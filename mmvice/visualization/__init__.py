@@ -2,6 +2,7 @@
 
 from mmvice.utils.palette import palette
 
+from .class_names import draw_class_names
 from .drawing import draw_labels, enlarge_small, fit_within, legend, panel, stack
 from .embeddings import EmbeddingClusters, EmbeddingPCA, sample_embeddings
 from .files import write_label_map, write_png
@@ -16,6 +17,7 @@ __all__ = [
     'Legend',
     'LocalVisBackend',
     'SegLocalVisualizer',
+    'draw_class_names',
     'draw_labels',
     'draw_sample',
     'draw_views',

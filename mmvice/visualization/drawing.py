@@ -137,7 +137,7 @@ def legend(names: Sequence[str], colors: np.ndarray | Sequence, width: int) -> n
     line, margin = font_size * 7 // 4, 8
     places, x, y = [], margin, 0
     for name in names:
-        entry = int(line + _font(font_size).getlength(name) + font_size)
+        entry = int(line + sans_serif(font_size).getlength(name) + font_size)
         if x > margin and x + entry > width:
             x, y = margin, y + line
         places.append((x, y))
@@ -161,18 +161,25 @@ def stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def sans_serif(size: int) -> ImageFont.FreeTypeFont:
+    """The font of all pictures, of so many pixels; it has Latin, Greek and Cyrillic letters."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), size)
 
 
 def _write(
     pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, room: int, ink: tuple[int, int, int]
 ) -> None:
-    """Write one line, shortened in the middle to what fits into ``room`` pixels."""
+    """Write one line into ``room`` pixels."""
+    font = sans_serif(size)
+    pen.text(place, shortened(text, font, room), font=font, fill=ink)
+
+
+def shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    """One line of text, shortened in the middle to what fits into ``room`` pixels."""
     text = text.encode('utf-8', 'replace').decode().replace('\n', ' ')
-    font, keep = _font(size), len(text)
+    keep = len(text)
     shown = text
     while keep > 1 and font.getlength(shown) > room:
         keep -= 1
         shown = f'{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}'
-    pen.text(place, shown, font=font, fill=ink)
+    return shown

@@ -1,22 +1,42 @@
 """Pictures of segmentations with the names of classes."""
 
+from collections.abc import Sequence
+
 import mmseg.visualization
 import numpy as np
+from mmengine.structures import PixelData
 
 from mmvice.registry import VISUALIZERS
+
+from .class_names import draw_class_names
 
 
 @VISUALIZERS.register_module()
 class SegLocalVisualizer(mmseg.visualization.SegLocalVisualizer):
-    """MMSegmentation's visualizer, which finds the places of labels without sorting all pixels of a class."""
+    """MMSegmentation's visualizer, with names of classes that can be read; see :func:`draw_class_names`."""
 
-    def _get_center_loc(self, mask: np.ndarray) -> np.ndarray:
-        """Place (x, y) of a label: the middle pixel of the first of the rows that have most pixels.
+    def _draw_sem_seg(
+        self,
+        image: np.ndarray,
+        sem_seg: PixelData,
+        classes: Sequence[str],
+        palette: Sequence[Sequence[int]],
+        with_labels: bool = True,
+    ) -> np.ndarray:
+        """Paint a label map over its image.
 
         Args:
-            mask: (H, W), 1 where the class is.
+            image: RGB uint8 (H, W, 3).
+            sem_seg: Ids (1, H, W).
+            classes: Names of the classes.
+            palette: Their RGB colours.
+            with_labels: Write the names too.
+
+        Returns:
+            numpy.ndarray: RGB uint8 (H, W, 3).
         """
-        mask = mask == 1
-        y = mask.sum(1).argmax()
-        columns = np.flatnonzero(mask[y])
-        return np.array([columns[len(columns) // 2], y])
+        drawn = super()._draw_sem_seg(image, sem_seg, classes, palette, with_labels=False)
+        if with_labels:
+            drawn = draw_class_names(drawn, np.asarray(sem_seg.cpu().data)[0], classes, palette)
+            self.set_image(drawn)
+        return drawn

@@ -1,11 +1,12 @@
-"""Places of the names of classes."""
+"""The visualizer of configs."""
 
-import mmseg.visualization
 import numpy as np
 import pytest
+import torch
 from mmengine.registry import VISUALIZERS, DefaultScope
+from mmengine.structures import PixelData
 
-from mmvice.visualization import SegLocalVisualizer
+from mmvice.visualization import SegLocalVisualizer, draw_class_names
 
 
 def test_configs_get_this_visualizer():
@@ -13,11 +14,17 @@ def test_configs_get_this_visualizer():
         assert registry.get('SegLocalVisualizer') is SegLocalVisualizer
 
 
-@pytest.mark.parametrize('density', [0.001, 0.3, 0.9, 1])
-def test_labels_are_where_mmsegmentation_puts_them(density):
-    rng = np.random.default_rng(0)
-    for shape in ((1, 1), (7, 40), (60, 33)):
-        mask = (rng.random(shape) < density).astype(np.uint8)
-        mask[rng.integers(shape[0]), rng.integers(shape[1])] = 1
-        theirs = mmseg.visualization.SegLocalVisualizer._get_center_loc(None, mask)
-        np.testing.assert_array_equal(SegLocalVisualizer._get_center_loc(None, mask), theirs)
+@pytest.mark.parametrize('to', [torch.from_numpy, np.asarray])
+def test_names_are_written_over_the_painted_classes(to):
+    labels = np.zeros((40, 90), np.int64)
+    labels[:, 50:] = 1
+    image = np.full((40, 90, 3), 200, np.uint8)
+    classes, colors = ('left', 'right'), [(0, 0, 0), (255, 100, 0)]
+    visualizer = SegLocalVisualizer(classes=classes, palette=colors, alpha=0.5)
+    given = image, PixelData(data=to(labels)[None]), classes, colors
+    painted = visualizer._draw_sem_seg(*given, with_labels=False)
+    assert (painted[:, :50] == 100).all() and (painted[:, 50:] == (227, 150, 100)).all()
+    named = visualizer._draw_sem_seg(*given)
+    np.testing.assert_array_equal(named, draw_class_names(painted, labels, classes, colors))
+    assert (named != painted).any()
+    np.testing.assert_array_equal(visualizer.get_image(), named)
