@@ -27,8 +27,23 @@ EMBEDDERS = sorted(
 )
 
 
+# Trained in every run of the tests: small networks for small images, a scaled recipe and a probe of each data set.
+QUICK = (
+    *('synthetic-', 'camvid-64x64', 'camvid-96x128', 'folder-64x64', 'vice_r18_light-fpn_8xb4-lars-4e_coco'),
+    *('vice_r18_light-fpn_cluster-256_cityscapes-full', 'vice_r50_deeplabv3plus_linear-256-12k_coco-stuff27-full'),
+)
+
+LARGE_EMBEDDERS = ('r50_deeplabv3plus', 'r101_deeplabv3plus', 'r152_deeplabv3plus')
+
+
 def name(path):
     return path.stem
+
+
+def mostly_slow(paths):
+    """Configs by their names, of which those that QUICK does not name are slow tests."""
+    quick = [any(part in path.stem for part in QUICK) for path in paths]
+    return [pytest.param(path, id=path.stem, marks=[] if now else pytest.mark.slow) for path, now in zip(paths, quick)]
 
 
 def write_image(path, rng, size):
@@ -146,22 +161,27 @@ def shrink(cfg, data, work_dir):
         depth = cfg.model.backbone.depth
         assert cfg.model.pretrained == f'torchvision://resnet{depth}'
         cfg.model.pretrained = None  # a download; tests of the loading itself are in test_models
+    for hook in cfg.get('custom_hooks', []):
+        if hook.type == 'EmbeddingVisualizationHook':
+            hook.num_images = 1
     cfg.log_level = 'WARNING'
     return cfg
 
 
 def thin(model):
-    """A quarter of the channels of a deep ResNet; test_embedders_train_under_vice has them all in full."""
-    if model.backbone.depth == 18:
-        return
-    model.backbone.base_channels = 16
-    if model.decoder.type == 'LightFPN':
-        model.decoder.in_channels = [64, 128, 256, 512]
+    """An eighth of the channels of a ResNet; test_embedders_train_under_vice has them all in full."""
+    model.backbone.base_channels = 8
+    first = 8 if model.backbone.depth == 18 else 32
+    parts = [model.decoder.get('head', model.decoder)] if 'decoder' in model else [model.decode_head]
+    if parts[0].type == 'LightFPN':
+        parts[0].in_channels = [first, 2 * first, 4 * first, 8 * first]
     else:
-        model.decoder.head.update(in_channels=512, channels=32, c1_in_channels=64, c1_channels=12)
+        parts[0].update(in_channels=8 * first, channels=32, c1_in_channels=first, c1_channels=12)
+    if 'auxiliary_head' in model:
+        model.auxiliary_head.update(in_channels=4 * first, channels=32)
 
 
-@pytest.mark.parametrize('path', PRETRAIN, ids=name)
+@pytest.mark.parametrize('path', mostly_slow(PRETRAIN))
 def test_pretraining(path, data, tmp_path):
     cfg = shrink(read(path), data, tmp_path)
     thin(cfg.model)
@@ -189,7 +209,7 @@ def source_of(embedder_checkpoint):
     return source
 
 
-@pytest.mark.parametrize('path', PROBES, ids=name)
+@pytest.mark.parametrize('path', mostly_slow(PROBES))
 def test_probes(path, data, tmp_path):
     cfg = shrink(read(path), data, tmp_path)
     head = cfg.model.decode_head
@@ -219,15 +239,17 @@ def test_probes(path, data, tmp_path):
     assert 0 <= metrics['mIoU'] <= 100 and 0 <= metrics['aAcc'] <= 100
 
 
-@pytest.mark.parametrize('path', FINETUNE, ids=name)
+@pytest.mark.parametrize('path', mostly_slow(FINETUNE))
 def test_finetuning(path, data, tmp_path):
     """With a learning rate of 0, so that the weights that it starts from are there to be compared afterwards."""
     cfg = shrink(read(path), data, tmp_path)
+    thin(cfg.model)
     cfg.model.data_preprocessor.size = (64, 64)
     cfg.optim_wrapper.optimizer.lr = 0.0
     from_vice = path.stem.startswith('vice_')
     if from_vice:
         source = source_of(str(Path(cfg.custom_hooks[0].checkpoint).parent))
+        thin(source.model)
         vice = MODELS.build({**source.model, 'pretrained': None})
         torch.save(dict(state_dict=vice.state_dict()), tmp_path / 'vice.pth')
         cfg.custom_hooks[0].checkpoint = str(tmp_path / 'mmseg.pth')
@@ -243,7 +265,10 @@ def test_finetuning(path, data, tmp_path):
     assert 0 <= runner.test()['mIoU'] <= 100
 
 
-@pytest.mark.parametrize('path', EMBEDDERS, ids=name)
+@pytest.mark.parametrize(
+    'path',
+    [pytest.param(p, id=p.stem, marks=pytest.mark.slow if p.stem in LARGE_EMBEDDERS else []) for p in EMBEDDERS],
+)
 def test_embedders_train_under_vice(path):
     cfg = Config.fromfile(path).model
     cfg.update(type='ViCE', head=dict(type='DenseSwAVHead', num_concepts=8))

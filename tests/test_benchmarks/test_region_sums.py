@@ -73,6 +73,7 @@ def check_kernels():
     return 'all equal'
 
 
+@pytest.mark.slow
 def test_kernels_agree():
     pytest.importorskip('triton')
     code = 'from test_region_sums import check_kernels; print(check_kernels())'
