@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 # Wrappers first: nothing has imported the models by then.
 NAMES = {
     'MODEL_WRAPPERS': ['FrozenModelWrapper'],
@@ -20,6 +22,7 @@ NAMES = {
 }
 
 
+@pytest.mark.slow
 def test_names_resolve():
     code = (
         'from mmvice import registry\n'

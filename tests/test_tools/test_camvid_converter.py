@@ -165,6 +165,7 @@ def test_what_is_missing_or_unknown_is_named(tool, cambridge, segnet, tmp_path):
         convert(tool, cambridge, tmp_path / 'camvid')
 
 
+@pytest.mark.slow
 def test_resumed_from_the_command_line_with_several_processes(segnet, tmp_path):
     output = tmp_path / 'camvid'
     command = [sys.executable, '-W', 'ignore', str(TOOL), str(segnet), str(output), '--workers', '2']

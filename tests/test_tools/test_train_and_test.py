@@ -164,7 +164,8 @@ def test_slurm_processes_without_a_gpu_join_over_gloo(monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='for machines without a GPU')
-@pytest.mark.parametrize('kind', ['dist_train', pytest.param('test', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['dist_train', 'test'])
 def test_two_processes_without_a_gpu(toy_config, tool, tmp_path, kind):
     environment = dict(os.environ, PYTHON=sys.executable, PYTHONPATH=str(Path(__file__).parent), OMP_NUM_THREADS='1')
     environment['PORT'] = str(29600 + os.getpid() % 300)

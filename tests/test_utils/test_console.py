@@ -40,6 +40,7 @@ def test_what_a_failing_import_has_printed_is_shown(capsys):
     assert capsys.readouterr().out == 'of the user\n'
 
 
+@pytest.mark.slow
 def test_nothing_is_said_at_import_and_commands_are_a_shell_script(tmp_path):
     """In a program of its own, as imports happen once; it has all parts and a transform of MMPretrain."""
     code = (
@@ -99,6 +100,7 @@ def test_a_warning_of_a_default_that_configs_mean_is_hidden_and_no_other():
     assert not [text for text in said if text.startswith('Default ``avg_non_ignore``')]
 
 
+@pytest.mark.slow
 def test_the_profiler_of_the_benchmarks_says_nothing():
     """In a program of its own, as the profiler reads its level once."""
     code = 'from benchmarks.harness import profile_text; import torch; print(profile_text(lambda: torch.ones(9).sum()))'
