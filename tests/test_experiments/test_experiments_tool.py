@@ -122,10 +122,11 @@ def test_a_table_says_which_results_it_does_not_have(tool, tmp_path):
     gpu = ROOT / 'docs' / 'camvid_benchmark' / 'gpu.jsonl'
     assert '42.28 / 80.40' in tool('collect', CAMVID, '--size', 'gpu', '--kept', gpu, '--rows', 'superpixels')
     assert '42.28' not in tool('collect', CAMVID, '--kept', gpu, '--rows', 'superpixels')
-    assert (
-        tool('run', CAMVID, '--size', 'gpu', '--kept', gpu, '--rows', 'grid', '--seeds', 0, '--dry-run').count('kept')
-        == 7
-    )
+    listed = tool('run', CAMVID, '--size', 'gpu', '--kept', gpu, '--rows', 'grid', '--seeds', 0, '--dry-run')
+    assert listed.count('kept') == 7
+    words = ['--size', 'gpu', '--kept', gpu, '--rows', 'superpixels', '--seeds', 0, '--probes', 'linear-256']
+    assert '5 trainings: 5 finished, 0 left' in tool('run', CAMVID, *words), 'nothing is trained, and no GPU is needed'
+    assert '42.28 / 80.40' in (tmp_path / 'work_dirs/benchmark_camvid/gpu/camvid.md').read_text()
 
 
 def test_rows_named_first_come_first_and_their_probes_as_soon_as_they_can(tool):
