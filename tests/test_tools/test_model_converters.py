@@ -120,7 +120,11 @@ def assert_same(given, expected):
 
 @pytest.mark.parametrize(
     ('name', 'config', 'changes'),
-    [('r18', R18, {}), ('r50', R50, {}), ('sem_fpn', SEM_FPN, PLAIN_R50)],
+    [
+        ('r18', R18, {}),
+        pytest.param('r50', R50, {}, marks=pytest.mark.slow),
+        pytest.param('sem_fpn', SEM_FPN, PLAIN_R50, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stock_segmentor_computes_the_embeddings_and_gives_the_weights_back(
     name, config, changes, make, tmp_path, capsys

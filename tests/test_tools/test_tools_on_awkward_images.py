@@ -71,6 +71,7 @@ def assert_told(said, total):
     assert sum(f"{name}' " in said for name in UNUSABLE) == 10, 'the first ten are named'
 
 
+@pytest.mark.slow
 def test_embeddings_of_a_mixed_folder(run, capsys):
     config, checkpoint = saved(VICE)
     shown = len(USABLE) + len(SMALL) + 1
@@ -84,6 +85,7 @@ def test_embeddings_of_a_mixed_folder(run, capsys):
             assert cv2.imdecode(ids, cv2.IMREAD_UNCHANGED).shape == expected.shape[:2]
 
 
+@pytest.mark.slow
 def test_comparison_over_a_mixed_folder(run, capsys):
     run('visualization/compare.py', '--model', 'probe', *saved(LINEAR), 'images', '--max-images', 99, '--pca')
     shown = len(USABLE) + len(SMALL) + 1
