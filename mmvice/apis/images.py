@@ -12,6 +12,7 @@ from mmengine.utils import ProgressBar
 from mmvice.datasets.path_table import describe_found, match_paths, scan_images
 from mmvice.models import EmbedderMixin
 from mmvice.structures import EmbeddingMap
+from mmvice.utils.counts import counted
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_labels, explain, printable
 from mmvice.utils.reading import decoding_of, read_file, read_image
 
@@ -72,7 +73,7 @@ class ImageReader:
             what: What they are read for, to show beside the progress bar.
             decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
         """
-        sys.stderr.write(f'{what}: {len(paths)} images\n')
+        sys.stderr.write(f'{what}: {counted(len(paths), "image")}\n')
         bar = ProgressBar(len(paths), file=sys.stderr)
         for path in paths:
             try:
@@ -106,7 +107,7 @@ class ImageReader:
         """Warn of the skipped images."""
         if self.skipped:
             reasons = list(self.skipped.values())[:10]
-            sys.stderr.write(f'warning: skipped {len(self.skipped)} of {total} images:\n')
+            sys.stderr.write(f'warning: skipped {len(self.skipped)} of {counted(total, "image")}:\n')
             sys.stderr.writelines(f'  {reason}\n' for reason in reasons)
 
     def require_some(self, paths: Sequence[str]) -> None:

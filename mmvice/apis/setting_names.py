@@ -24,10 +24,11 @@ _LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 def check_setting_names(cfg: Config) -> None:
     """Refuse a name at the top of a config that is nearly a setting.
 
-    Any other name is a variable of the config's own, and so is a near one that the text of the config, or of one that
-    it builds on, makes use of. Such a variable has done its work when the config is read, and is taken out: the config
-    that a run writes down has values in its place, and would not use it. In what runs of earlier versions wrote down, a
-    variable is told by its value, which a setting has too.
+    Any other name is a variable of the config's own, such as a whole setting with words before or after it
+    (``small_val_dataloader``), and so is a near one that the text of the config, or of one that it builds on, makes use
+    of. The latter has done its work when the config is read, and is taken out: the config that a run writes down has
+    values in its place, and would not use it. In what runs of earlier versions wrote down, a variable is told by its
+    value, which a setting has too.
 
     Args:
         cfg: A config with all its changes.
@@ -39,7 +40,7 @@ def check_setting_names(cfg: Config) -> None:
         if name in SETTINGS or name.endswith(_VARIABLE):
             continue
         near = difflib.get_close_matches(name.lower(), SETTINGS, n=1, cutoff=_SIMILARITY)
-        if not near:
+        if not near or re.fullmatch(rf'.+_{near[0]}|{near[0]}_.+', name):
             continue
         if (
             _is_import(cfg[name])

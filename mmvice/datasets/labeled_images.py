@@ -11,6 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.counts import counted
 from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable
 from mmvice.utils.palette import palette
@@ -198,7 +199,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 ValueError,
                 f'the names in {self.ann_file!r} must be without {suffixes}, but the first is {names[0]!r}',
             )
-        self._tell(f'{len(names):,} images, listed in {self.ann_file!r}')
+        self._tell(f'{counted(len(names), "image")}, listed in {self.ann_file!r}')
         return [self._listed_info(name) for name in names]
 
     def _listed_info(self, name: str) -> dict:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
+from mmvice.utils.counts import counted
 from mmvice.utils.image_files import printable
 from mmvice.utils.reading import Fault, fault_of, retry
 
@@ -157,7 +158,7 @@ def describe_found(found: Mapping[str, int], left_out: Mapping[str, int]) -> str
         "23 images: 20 in 'a', 3 in 'b'; left out 5 files: 4 *.heic, 1 without ending"
     """
     places = ', '.join(f'{number:,} in {folder!r}' for folder, number in found.items())
-    text, others = f'{sum(found.values()):,} images: {places}', describe_left_out(left_out)
+    text, others = f'{counted(sum(found.values()), "image")}: {places}', describe_left_out(left_out)
     return f'{text}; {others}' if others else text
 
 
@@ -168,7 +169,7 @@ def describe_left_out(left_out: Mapping[str, int]) -> str:
         return ''
     kinds = [f'{-number:,} ' + (f'*{ending}' if ending else 'without ending') for number, ending in others]
     more = [f'files of {len(kinds) - _MOST_KINDS} more endings'] if len(kinds) > _MOST_KINDS else []
-    return f'left out {-sum(number for number, _ in others):,} files: {", ".join(kinds[:_MOST_KINDS] + more)}'
+    return f'left out {counted(-sum(number for number, _ in others), "file")}: {", ".join(kinds[:_MOST_KINDS] + more)}'
 
 
 def read_lines(path: str) -> list[bytes]:

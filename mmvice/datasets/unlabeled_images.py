@@ -9,6 +9,7 @@ from mmengine.dataset import BaseDataset, force_full_init
 from mmengine.logging import print_log
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.counts import counted
 from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_image, explain, printable
 from mmvice.utils.reading import Fault, fault_of, read_file, retry
@@ -124,7 +125,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             if len(paths) == listed:
                 raise FileNotFoundError(f'{type(self).__name__}: the list file {list_file!r} names no image')
         if self.list_files:
-            self._tell(f'{len(paths):,} images, listed in {", ".join(map(repr, self.list_files))}')
+            self._tell(f'{counted(len(paths), "image")}, listed in {", ".join(map(repr, self.list_files))}')
             return paths
 
         counts, left_out = {}, Counter()

@@ -1,6 +1,7 @@
 """Batches that worker processes hand over in shared memory: each arrives, or the run ends and says why."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ LONGEST_WAIT = 1800
 """Seconds that a loader waits for a batch of its workers, unless its config has a ``timeout``; 0 is without end."""
 # torch refuses these where no worker is there to obey them
 _OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'timeout', 'multiprocessing_context')
-_LOCAL_PROCESSES = ('LOCAL_WORLD_SIZE', 'SLURM_NTASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE')
+# The processes of a run on this machine; Slurm has those of all machines, as '4(x2),3'.
+_LOCAL_PROCESSES = ('LOCAL_WORLD_SIZE', 'SLURM_STEP_TASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE')
 
 
 class SharedMemoryError(RuntimeError):
@@ -48,6 +50,15 @@ def free_shared_memory() -> int | None:
     return status.f_bavail * status.f_frsize
 
 
+def local_processes() -> int:
+    """The number of processes that a launcher has started on this machine; 1 without a launcher."""
+    told = next((os.environ[name] for name in _LOCAL_PROCESSES if name in os.environ), '1')
+    of_machines = [
+        int(number) for number, times in re.findall(r'(\d+)(?:\(x(\d+)\))?', told) for _ in range(int(times or 1))
+    ]
+    return of_machines[int(os.environ.get('SLURM_NODEID', 0)) if len(of_machines) > 1 else 0]
+
+
 class SharedMemory:
     """The shared memory that the workers of a loader put their batches in.
 
@@ -58,7 +69,7 @@ class SharedMemory:
     def __init__(self, loader: DataLoader) -> None:
         self.workers, self.prefetch = loader.num_workers, loader.prefetch_factor or 0
         self.name = loader.dataset.__class__.__name__
-        self.processes = next((int(os.environ[name]) for name in _LOCAL_PROCESSES if name in os.environ), 1)
+        self.processes = local_processes()
         self.free = free_shared_memory()
         self._checked = False
 

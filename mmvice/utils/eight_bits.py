@@ -43,7 +43,7 @@ def to_eight_bits(
     Without range and percentiles the upper 8 bits count, and that few levels are left of them is warned of once a run.
 
     Raises:
-        UnusableFileError: If nothing says which value is white.
+        UnusableFileError: If nothing says which value is white, or none is finite.
     """
     values, white, inverted = stored
     if white == 255:
@@ -54,8 +54,11 @@ def to_eight_bits(
         numbers = values[np.isfinite(values)]
         image = _stretched(values, *(np.percentile(numbers, percentiles) if numbers.size else (0, 1)))
     elif white is None:
+        numbers = values[np.isfinite(values)]
+        if not numbers.size:
+            raise UnusableFileError(f'has {values.dtype} values, none of which is finite')
         raise UnusableFileError(
-            f'has {values.dtype} values, {values.min()} to {values.max()}, and nothing says which is white: give '
+            f'has {values.dtype} values, {numbers.min()} to {numbers.max()}, and nothing says which is white: give '
             'LoadImageFromFile value_range=(black, white), or percentiles=(1, 99)'
         )
     else:

@@ -15,6 +15,12 @@ from .files import write_png
 class LocalVisBackend(mmengine.LocalVisBackend):
     """MMEngine's backend, whose pictures are there whole or not at all, in subfolders where their names have some."""
 
+    @property
+    @force_init_env
+    def image_folder(self) -> str:
+        """Where pictures are written."""
+        return self._img_save_dir
+
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int | None = 0, **kwargs) -> None:
         """Write an RGB picture (H, W, 3) to ``<name>_<step>.png``; without a step, to ``<name>.png``."""

@@ -41,6 +41,29 @@ def test_after_pretraining(runner, pytestconfig):
     assert (pytestconfig.rootpath / probe).is_file()
 
 
+def test_what_has_to_be_filled_in_is_told(runner, tmp_path, monkeypatch):
+    """A config outside the project has no probe beside it, and some data sets have no folder."""
+    config = tmp_path / 'mine' / 'vice' / 'my.py'
+    config.parent.mkdir(parents=True)
+    config.write_text('model = dict()')
+    lines = next_step(Config.fromfile(config), runner).split('\n')
+    assert lines[2] == (
+        'Measure it by a probe (put the config of a probe for this embedder in the place of path/to/probe.py):'
+    )
+    assert shlex.split(lines[3])[2] == 'path/to/probe.py'
+    probe = config.parents[1] / 'linear_probe' / 'my_probe.py'
+    probe.parent.mkdir()
+    probe.write_text("model = dict(embedder_checkpoint='work_dirs/my/iter_7.pth')")
+    for folder, expected in ((probe.parent, 'my_probe.py'), (tmp_path / 'my run', str(probe))):
+        monkeypatch.chdir(folder)
+        lines = next_step(Config.fromfile(config), runner).split('\n')
+        assert lines[2] == 'Measure it by a probe:' and shlex.split(lines[3])[2] == expected
+    runner.train_dataloader.dataset = SimpleNamespace()
+    lines = next_step(Config.fromfile(config), runner).split('\n')
+    assert lines[0].endswith('(put the folder of your images in the place of path/to/images):')
+    assert shlex.split(lines[1])[4] == 'path/to/images'
+
+
 def test_after_a_probe_and_where_nothing_was_saved(runner, tmp_path):
     runner.model = SimpleNamespace(decode_head=None)
     file = tmp_path / 'probe.py'

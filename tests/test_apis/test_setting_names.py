@@ -86,6 +86,22 @@ val_dataloader = dict(a=train_config == 2)
     check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
 
 
+@pytest.mark.parametrize(
+    'name', ['small_val_dataloader', 'val_dataloader_small', 'my_optim_wrapper', 'default_hooks_2', 'long_train_cfg']
+)
+def test_a_whole_setting_among_other_words_is_a_variable(tmp_path, name):
+    """As in what a run of an earlier version wrote down, whose setting has been edited since."""
+    (tmp_path / 'edited.py').write_text(f'{name} = dict(a=1)\nval_dataloader = dict(a=2)\n')
+    check_setting_names(Config.fromfile(tmp_path / 'edited.py'))
+
+
+@pytest.mark.parametrize('name', ['my_val_dataloder', '_val_dataloader', 'val_dataloader_', 'myval_dataloader'])
+def test_a_setting_that_is_not_whole_is_not(tmp_path, name):
+    (tmp_path / 'edited.py').write_text(f'{name} = dict(a=1)\nval_dataloader = dict(a=2)\n')
+    with pytest.raises(ValueError, match="'val_dataloader' meant"):
+        check_setting_names(Config.fromfile(tmp_path / 'edited.py'))
+
+
 def test_settings_are_those_that_the_runner_takes():
     assert {'model', 'train_dataloader', 'optim_wrapper', 'randomness', 'experiment_name'} <= set(SETTINGS)
     assert 'self' not in SETTINGS and 'cfg' not in SETTINGS

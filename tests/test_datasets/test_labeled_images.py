@@ -287,12 +287,12 @@ def test_what_was_found_and_left_out_is_told(root, monkeypatch):
     monkeypatch.setattr('mmvice.datasets.labeled_images.print_log', lambda text, **_: lines.append(text))
     (root / 'pictures/x.heic').write_bytes(b'x')
     build(root)
-    assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 files: 1 *.heic"]
+    assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 file: 1 *.heic"]
     lines.clear()
     for name in ('a', 'b', 'field/c', 'field/d'):
         (root / f'labels/{name}.png').rename(root / f'pictures/{name}.png')
     build(root, data_prefix=dict(img_path='pictures', seg_map_path='pictures'))
-    assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 files: 1 *.heic"]
+    assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 file: 1 *.heic"]
 
 
 @pytest.mark.parametrize('folder', ['', '.', ['']])

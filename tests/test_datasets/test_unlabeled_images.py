@@ -174,7 +174,7 @@ def test_every_ending_is_looked_for_and_the_rest_is_told(tmp_path, monkeypatch):
     assert lines[0].endswith('left out 4 files: 2 *.heic, 1 without ending, 1 *.txt')
     (tmp_path / 'list.txt').write_text('a/1.png\n')
     UnlabeledImageDataset(str(tmp_path), ann_file='list.txt')
-    assert lines[1] == f"UnlabeledImageDataset: 1 images, listed in '{tmp_path}/list.txt'"
+    assert lines[1] == f"UnlabeledImageDataset: 1 image, listed in '{tmp_path}/list.txt'"
 
 
 @pytest.mark.parametrize('extensions', ['.png', 'PNG', ['.png', 1], 1, 2024])

@@ -76,6 +76,26 @@ def test_what_all_batches_take_is_compared_with_what_there_is(monkeypatch):
     assert '163.8 kB of shared memory' in explain(error) and 'in each of 4 processes' in explain(error)
 
 
+@pytest.mark.parametrize(
+    'environment, processes',
+    [
+        ({}, 1),
+        (dict(LOCAL_WORLD_SIZE='4', SLURM_STEP_TASKS_PER_NODE='1'), 4),  # torchrun, started by Slurm
+        (dict(SLURM_STEP_TASKS_PER_NODE='1', SLURM_NTASKS_PER_NODE='8'), 1),  # a step of fewer tasks than its job
+        (dict(SLURM_STEP_TASKS_PER_NODE='4(x2),3', SLURM_NODEID='1'), 4),
+        (dict(SLURM_STEP_TASKS_PER_NODE='4(x2),3', SLURM_NODEID='2'), 3),
+        (dict(SLURM_STEP_TASKS_PER_NODE='8(x16)', SLURM_NODEID='15'), 8),
+        (dict(OMPI_COMM_WORLD_LOCAL_SIZE='2'), 2),
+    ],
+)
+def test_the_processes_of_a_machine_are_what_the_launcher_says(monkeypatch, environment, processes):
+    for name in ('LOCAL_WORLD_SIZE', 'SLURM_STEP_TASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE', 'SLURM_NODEID'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert worker_batches.local_processes() == processes
+
+
 def test_shared_memory_that_others_have_filled_is_told_too(monkeypatch):
     def full(size):
         raise RuntimeError('unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)')

@@ -96,6 +96,9 @@ def test_a_short_list_has_the_default_subsets_that_are_a_name_or_more(tmp_path, 
     source.write_text('\n'.join(NAMES[:count]))
     TOOL['main']([str(source), str(tmp_path / 'out')])
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {f'list_{share}pct_seed-0.txt' for share in left}
-    assert f'no subset of 0.1 %: of {count} names that is less than one' in capsys.readouterr().err
-    with pytest.raises(SystemExit, match=f'a ratio of 0.001 of {count} names is less than one name'):
+    listed = f'{count} name' + 's' * (count > 1)
+    written = capsys.readouterr()
+    assert f'no subset of 0.1 %: of {listed} that is less than one' in written.err
+    assert written.out.endswith(f'list_100pct_seed-0.txt: {listed}\n')
+    with pytest.raises(SystemExit, match=f'a ratio of 0.001 of {listed} is less than one name'):
         TOOL['main']([str(source), str(tmp_path / 'out'), '--ratios', '0.001', '1'])

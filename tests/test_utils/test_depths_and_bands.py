@@ -116,6 +116,24 @@ def test_other_values_need_a_range_and_never_wrap(kind, bands):
     assert image.shape == (5, 12, 3) and np.abs(image - expected[..., None]).max() <= 1
 
 
+@pytest.mark.parametrize('kind', [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    ('gaps', 'told'),
+    [
+        ([np.nan], '2.0 to 41.0, and nothing says'),
+        ([np.inf, np.nan], '2.0 to 41.0, and nothing'),
+        ([-np.inf], '2.0 to 41.0, and nothing'),
+        ([np.nan] * 40, 'none of which is finite'),
+        ([np.inf] * 40, 'none of which is finite'),
+    ],
+)
+def test_the_values_that_are_told_are_finite(kind, gaps, told):
+    values = np.arange(2, 42, dtype=kind)
+    values[np.arange(len(gaps)) + (10 if len(gaps) < 40 else 0)] = gaps
+    with pytest.raises(UnusableFileError, match=f'has {np.dtype(kind)} values, {told}'):
+        decode_image(tiff(values.reshape(5, 8, 1)))
+
+
 @pytest.mark.parametrize('kind', [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize('bands', [3, 4, 5, 6, 8])
 @pytest.mark.parametrize('planar', [False, True])

@@ -20,6 +20,7 @@ import numpy as np
 
 from mmvice.datasets.path_table import read_lines
 from mmvice.utils.conversion import run_converter, some
+from mmvice.utils.counts import counted
 from mmvice.utils.files import write_file
 
 EXAMPLE = """example, the subsets of Table 11:
@@ -86,7 +87,7 @@ def draw_subsets(names: Sequence[str], ratios: Sequence[Decimal], seed: int) -> 
     for share in ratios:
         kept = {by_name[i] for i in order[: int(share * len(names))]}
         if not kept:
-            raise ValueError(f'a ratio of {share} of {len(names)} names is less than one name')
+            raise ValueError(f'a ratio of {share} of {counted(len(names), "name")} is less than one name')
         subsets.append([name for name in names if name in kept])
     return subsets
 
@@ -107,11 +108,14 @@ def write_subsets(args: argparse.Namespace) -> None:
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for share in () if args.ratios else TABLE_11:
         if share not in ratios:
-            print(f'no subset of {percent(share)} %: of {len(listed)} names that is less than one', file=sys.stderr)
+            print(
+                f'no subset of {percent(share)} %: of {counted(len(listed), "name")} that is less than one',
+                file=sys.stderr,
+            )
     for share, names in zip(ratios, subsets):
         path = args.output_dir / f'{args.list.stem}_{percent(share)}pct_seed-{args.seed}.txt'
         write_file(str(path), os.fsencode(''.join(f'{name}\n' for name in names)))
-        print(f'{path}: {len(names)} names')
+        print(f'{path}: {counted(len(names), "name")}')
 
 
 def main(argv: Sequence[str] | None = None) -> None:

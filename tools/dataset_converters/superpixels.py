@@ -33,6 +33,7 @@ from mmvice.registry import DATASETS
 from mmvice.utils.config_types import type_name
 from mmvice.utils.console import use_console_without_run
 from mmvice.utils.conversion import Skipped, convert, run_converter, some
+from mmvice.utils.counts import counted
 from mmvice.utils.files import readable_size, write_file
 
 WRITTEN = """written under OUTPUT_DIR:
@@ -119,11 +120,11 @@ def estimate(paths: Sequence[str], pipeline: bytes, min_size: int, output_dir: s
     found = [compute_superpixels(path, pipeline, min_size) for path in sample]
     sizes = [len(encode_superpixels(superpixels)) for superpixels in found if not isinstance(superpixels, Skipped)]
     if not sizes:
-        return f'{len(paths):,} images; no estimate of the size, as none of {len(sample)} tried could be used'
+        return f'{counted(len(paths), "image")}; no estimate of the size, as none of {len(sample)} tried could be used'
     mean, free = sum(sizes) / len(sizes), shutil.disk_usage(output_dir).free
     return (
-        f'{len(paths):,} images, about {readable_size(mean * len(paths))} on disk ({readable_size(mean)} an image, '
-        f'mean of {len(sizes)}); {readable_size(free)} are free'
+        f'{counted(len(paths), "image")}, about {readable_size(mean * len(paths))} on disk '
+        f'({readable_size(mean)} an image, mean of {len(sizes)}); {readable_size(free)} are free'
     )
 
 
@@ -200,7 +201,7 @@ def convert_all(args: argparse.Namespace) -> None:
     if len(skipped) == len(targets):
         raise ValueError(f'none of {len(skipped):,} images can be used: {some(skipped)}')
     if skipped:
-        print(f'left out {len(skipped):,} images, as training does: {some(skipped, 10)}')
+        print(f'left out {counted(len(skipped), "image")}, as training does: {some(skipped, 10)}')
     print(f'\nTo train with them, save this beside {args.config}:\n')
     options = args.cfg_options or {}
     print(config_lines(args.config, cfg.train_dataloader.dataset, [*options], args.output_dir, img_root))

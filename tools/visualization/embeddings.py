@@ -32,6 +32,7 @@ from mmvice.apis.labelling import (
     segment,
 )
 from mmvice.structures import EmbeddingMap
+from mmvice.utils.counts import counted
 from mmvice.utils.files import write_file, writing_told
 from mmvice.utils.output_names import output_names
 from mmvice.visualization import (
@@ -256,12 +257,12 @@ def facts(
         'config': args.config,
         'checkpoint': args.checkpoint,
         'images': f'{number}' if shown == number else f'{number}, the first {shown} of them here',
-        'components and clusters of': f'{len(fit_images)} other images' if args.fit_images else 'these images',
+        'components and clusters of': counted(len(fit_images), 'other image') if args.fit_images else 'these images',
         'variance explained': ' + '.join(f'{share:.0%}' for share in pca.explained.tolist())
         + f' = {pca.explained.sum():.0%} by the three components',
     }
     if reader.skipped:
-        result['skipped'] = f'{len(reader.skipped)} images that cannot be read'
+        result['skipped'] = f'{counted(len(reader.skipped), "image")} that cannot be read'
     return result
 
 

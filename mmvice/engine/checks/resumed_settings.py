@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import Runner
 from torch.optim import Optimizer, RMSprop
 
+from mmvice.utils.counts import counted
 from mmvice.utils.recorded_config import recorded_setting
 
 _PROGRESS = ('last_step', '_global_step', '_last_value', 'verbose', 'base_values')
@@ -141,7 +142,7 @@ def _require_moment(
 
 def count_schedules(states: Sequence[Any]) -> str:
     """A number of schedules in words."""
-    return f'{len(states)} {"schedule" if len(states) == 1 else "schedules"}'
+    return counted(len(states), 'schedule')
 
 
 def _groups(wrapper: OptimWrapper) -> list[dict[str, Any]]:

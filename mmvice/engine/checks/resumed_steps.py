@@ -11,6 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmvice.utils.checkpoint_structure import FORMER_PROCESS_STATE
+from mmvice.utils.counts import counted
 from mmvice.utils.recorded_config import recorded_setting
 
 
@@ -31,7 +32,7 @@ def warn_of_other_batches(runner: Runner, checkpoint: Mapping[str, Any], source:
         sides = [
             f'{side} in {number} {"process" if number == 1 else "processes"}'
             + (f' with accumulative_counts={step}' if steps != [1, 1] else '')
-            + f', {total} image{"" if total == 1 else "s"} a step'
+            + f', {counted(total, "image")} a step'
             for side, number, step, total in zip(sides, processes, steps, images)
         ]
     print_log(

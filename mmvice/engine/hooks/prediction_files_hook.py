@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 
 from mmvice.datasets.image_names import image_output_names
 from mmvice.registry import HOOKS
+from mmvice.utils.counts import counted
 from mmvice.visualization import write_png
 
 
@@ -30,6 +32,11 @@ class PredictionFilesHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Name the files."""
         self._names = image_output_names(runner.test_dataloader.dataset)
+
+    def after_test(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Say how many files there are, and where."""
+        written = counted(len(self._names), 'prediction')
+        print_log(f'Wrote {written} to {self.folder}', logger='current')
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]

@@ -8,13 +8,16 @@ from inspect import signature
 import cv2
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
 
 from mmvice.datasets.image_names import image_output_names
 from mmvice.registry import HOOKS
+from mmvice.utils.counts import counted
 from mmvice.utils.reading import decoding_of, read_image
+from mmvice.visualization import LocalVisBackend
 
 _LABELLED_SIDE = 200
 
@@ -49,6 +52,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
             warnings.filterwarnings('ignore', message='The draw is False')
             super().__init__(draw, interval, show, wait_time, backend_args)
         self._names: dict[str, str] = {}
+        self._drawn: set[str] = set()
         self._decoding: dict = {}
 
     def before_val(self, runner: Runner) -> None:
@@ -59,6 +63,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
     def before_test(self, runner: Runner) -> None:
         """Name the pictures."""
         if self.draw:
+            self._drawn.clear()
             self._prepare(runner, 'test_dataloader')
 
     def _prepare(self, runner: Runner, loader: str) -> None:
@@ -84,6 +89,14 @@ class ProbeVisualizationHook(SegVisualizationHook):
         for index, data_sample in enumerate(outputs):
             self._draw('', data_batch, index, data_sample, None)
 
+    def after_test(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Say how many pictures were written, and where."""
+        backends = self._visualizer._vis_backends.values() if self.draw else ()
+        for backend in backends:
+            if isinstance(backend, LocalVisBackend):
+                written = counted(len(self._drawn), 'picture')
+                print_log(f'Wrote {written} to {backend.image_folder}', logger='current')
+
     def _draw(self, folder: str, data_batch: dict, index: int, data_sample: SegDataSample, step: int | None) -> None:
         image = self._image(data_batch, index, data_sample.img_path)
         height, width = data_sample.pred_sem_seg.shape[-2:]
@@ -92,8 +105,10 @@ class ProbeVisualizationHook(SegVisualizationHook):
         # class names would cover a small picture; MMSegmentation before 1.4 cannot put the image beside the others
         options = dict(with_image=True, with_labels=min(height, width) >= _LABELLED_SIDE)
         known = signature(self._visualizer.add_datasample).parameters
+        name = folder + _writable(self._names[data_sample.img_path])
+        self._drawn.add(name)
         self._visualizer.add_datasample(
-            folder + _writable(self._names[data_sample.img_path]),
+            name,
             image,
             data_sample=data_sample,
             show=self.show,

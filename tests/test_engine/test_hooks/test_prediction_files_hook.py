@@ -13,7 +13,13 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmvice.datasets import LabeledImageDataset
-from mmvice.engine.hooks import PredictionFilesHook, ProbeVisualizationHook
+from mmvice.engine.hooks import (
+    PredictionFilesHook,
+    ProbeVisualizationHook,
+    prediction_files_hook,
+    probe_visualization_hook,
+)
+from mmvice.visualization import LocalVisBackend, SegLocalVisualizer
 
 NAMES = ('seq1/0000', 'seq2/0000', 'seq2/deep/0000')
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
@@ -98,6 +104,30 @@ def test_training_still_needs_label_maps(root):
     settings = dict(data_prefix=dict(img_path='images'), metainfo=dict(classes=['a', 'b']), pipeline=PIPELINE)
     with pytest.raises(KeyError, match="LoadAnnotations needs 'seg_map_path'"):
         LabeledImageDataset(data_root=str(root), **settings)[0]
+
+
+def test_how_many_files_were_written_where_is_told(root, monkeypatch):
+    told, dataset = [], unlabelled(root)
+    for module in (prediction_files_hook, probe_visualization_hook):
+        monkeypatch.setattr(module, 'print_log', lambda message, **_: told.append(message))
+    runner = SimpleNamespace(cfg={}, test_dataloader=SimpleNamespace(dataset=dataset))
+    files = PredictionFilesHook(str(root / 'out'))
+    visualizer = SegLocalVisualizer(
+        f'pictures of {root.name}', save_dir=str(root / 'show'), vis_backends=[dict(type=LocalVisBackend)]
+    )
+    visualizer.set_dataset_meta(classes=['a', 'b'], palette=[(9, 9, 9)] * 2)
+    Visualizer.get_instance(f'visualizer-{root.name}-told')
+    pictures = ProbeVisualizationHook(draw=True)
+    pictures._visualizer = visualizer
+    for hook in (files, pictures):
+        hook.before_test(runner)
+        hook.after_test_iter(runner, 0, {}, [predicted(dataset, 0)])
+        hook.after_test(runner)
+    folder = root / 'show' / 'vis_data' / 'vis_image'
+    assert told == [f'Wrote 3 predictions to {root / "out"}', f'Wrote 1 picture to {folder}']
+    assert (folder / 'seq1/0000.png').is_file()
+    ProbeVisualizationHook(draw=False).after_test(runner)
+    assert len(told) == 2
 
 
 def test_shown_predictions_lie_as_the_images_lie(root):
