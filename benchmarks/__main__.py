@@ -18,7 +18,7 @@ from mmengine.logging import MMLogger
 from prettytable import PrettyTable
 
 import mmvice
-from mmvice.apis.arguments import positive
+from mmvice.cli.arguments import positive
 from mmvice.utils.console import use_console
 from mmvice.utils.faiss import import_faiss
 

@@ -13,7 +13,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
 from mmvice.apis import build_runner
-from mmvice.apis.setting_names import check_setting_names
+from mmvice.engine.checks.settings import check_setting_names
 from mmvice.registry import DATASETS, MODELS
 from mmvice.structures import EmbeddingMap
 

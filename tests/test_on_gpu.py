@@ -20,7 +20,8 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper
 from processes import free_port, process_group, run_processes
 
-from mmvice.apis import build_runner, embed_image, init_model, use_mixed_precision
+from mmvice.apis import build_runner, embed_image, init_model
+from mmvice.cli import use_mixed_precision
 from mmvice.models import ClusterProbeHead
 from mmvice.registry import MODELS
 from mmvice.structures import ViewsDataSample

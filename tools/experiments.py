@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from mmvice.apis.arguments import non_negative, positive
-from mmvice.apis.config_options import ConfigOptions
+from mmvice.cli.arguments import non_negative, positive
+from mmvice.cli.config_options import ConfigOptions
 from mmvice.experiments.checks import check
 from mmvice.experiments.collect import collect, tried
 from mmvice.experiments.commands import commands, file_lines

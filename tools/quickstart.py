@@ -33,7 +33,7 @@ def device_parser() -> argparse.ArgumentParser:
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    from mmvice.apis.config_options import ConfigOptions
+    from mmvice.cli.config_options import ConfigOptions
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[device_parser()]
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     import torch
 
-    from mmvice.apis.quickstart import Quickstart, summary
+    from mmvice.experiments.quickstart import Quickstart, summary
     from mmvice.utils.files import WritingError, writing_told
 
     if args.device == 'cuda' and not torch.cuda.is_available():

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmvice.apis import (
+from mmvice.apis import build_runner
+from mmvice.cli import (
     add_common_arguments,
-    build_runner,
     checkpoint_location,
     load_config,
     print_metrics,

@@ -10,9 +10,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.logging import print_log
 
-from mmvice.apis import (
+from mmvice.apis import build_runner, use_resume
+from mmvice.cli import (
     add_common_arguments,
-    build_runner,
     full_disk_explained,
     load_config,
     next_step,
@@ -21,7 +21,6 @@ from mmvice.apis import (
     run_tool,
     use_auto_scale_lr,
     use_mixed_precision,
-    use_resume,
 )
 from mmvice.utils.files import writing_told
 

@@ -14,7 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch.profiler import ProfilerActivity, profile
 
-from mmvice.apis.cli import use_mixed_precision
+from mmvice.cli.settings import use_mixed_precision
 from mmvice.models import ViCE
 from mmvice.structures import EmbeddingMap
 

@@ -12,8 +12,8 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from mmvice.apis.benchmark import TRAIN_PHASES, time_train_steps
 from mmvice.datasets import UnlabeledImageDataset
+from mmvice.experiments.timing import TRAIN_PHASES, time_train_steps
 from mmvice.models import ViCE
 from mmvice.registry import MODELS
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from mmengine.device import get_device
 
-from mmvice.apis.benchmark import build_training, endless
+from mmvice.experiments.timing import build_training, endless
 from mmvice.models import ViCE
 from mmvice.utils.device import device_name, synchronize
 from mmvice.utils.provenance import provenance

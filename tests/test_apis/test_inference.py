@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 from mmvice.apis import embed_image, init_model
-from mmvice.apis.labelling import concepts_of
+from mmvice.cli.labelling import concepts_of
 from mmvice.visualization import EmbeddingClusters
 
 BACKBONE = dict(type='ResNet', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN'), norm_eval=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.dataset import ConcatDataset
 
-from mmvice.apis.images import read_labels
+from mmvice.cli.images import read_labels
 from mmvice.datasets import LabeledImageDataset, SyntheticScenesDataset
 from mmvice.datasets.occurring_classes import occurring_classes
 from mmvice.engine import NumClassCheckHook, RunCheckHook, checks

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmvice.apis.errors import explain
+from mmvice.cli.errors import explain
 from mmvice.datasets import worker_batches
 from mmvice.datasets.packed_batch import PackedBatch
 from mmvice.datasets.worker_batches import SharedMemoryError, with_fitting_workers

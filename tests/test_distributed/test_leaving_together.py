@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from processes import run_processes
 
-from mmvice.apis import record_errors
-from mmvice.apis.dist import leave_together
+from mmvice.cli import record_errors
+from mmvice.engine.cpu_processes import leave_together
 
 SECONDS = 2
 

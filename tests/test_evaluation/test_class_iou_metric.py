@@ -13,7 +13,8 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 from mmseg.evaluation import IoUMetric
 
-from mmvice.apis import init_model, print_metrics
+from mmvice.apis import init_model
+from mmvice.cli import print_metrics
 from mmvice.evaluation import ClassIoUMetric, metric_texts
 from mmvice.registry import METRICS
 

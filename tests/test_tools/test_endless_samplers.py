@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Sampler
 
-from mmvice.apis.errors import explain
+from mmvice.cli.errors import explain
 from mmvice.datasets.samplers import SeededInfiniteSampler
 from mmvice.engine import ClusterFitLoop
 from mmvice.engine.checks import check_samplers_end

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 
-from mmvice.apis import use_auto_scale_lr
-from mmvice.apis.errors import explain
+from mmvice.cli import use_auto_scale_lr
+from mmvice.cli.errors import explain
 from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps
 from mmvice.utils.checkpoint import load_checkpoint_file
 

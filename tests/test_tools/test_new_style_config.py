@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
-from mmvice.apis.setting_names import check_setting_names
+from mmvice.engine.checks.settings import check_setting_names
 
 BASE = """
 from mmengine.dataset import DefaultSampler

@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
-from mmvice.apis.quickstart import Quickstart, clear_stage, commands
+from mmvice.experiments.quickstart import Quickstart, clear_stage, commands
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'quickstart.py'

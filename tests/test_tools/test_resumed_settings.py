@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmvice.apis.errors import explain
+from mmvice.cli.errors import explain
 from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps, schedules
 from mmvice.engine.checks.resumed_settings import _differing_wrappers
 from mmvice.utils.checkpoint import load_checkpoint_file

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hostile_files import Payload
 
-from mmvice.apis.errors import explain
+from mmvice.cli.errors import explain
 from mmvice.utils import files, whole_checkpoint
 from mmvice.utils.checkpoint import load_checkpoint_file
 from mmvice.utils.files import NoSpaceError

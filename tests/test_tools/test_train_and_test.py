@@ -11,14 +11,8 @@ import torch
 from hostile_files import Payload
 from mmengine.config import Config
 
-from mmvice.apis import (
-    prepare_cpu_processes,
-    save_predictions,
-    show_predictions,
-    use_auto_scale_lr,
-    use_mixed_precision,
-    use_tta,
-)
+from mmvice.cli import save_predictions, show_predictions, use_auto_scale_lr, use_mixed_precision, use_tta
+from mmvice.engine.cpu_processes import prepare_cpu_processes
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 TOOLS = Path(__file__).parents[2] / 'tools'

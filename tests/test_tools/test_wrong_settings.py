@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DefaultScope
 
-from mmvice.apis.errors import explain
+from mmvice.cli.errors import explain
 from mmvice.registry import MODELS
 
 PROJECT = Path(__file__).parents[2]

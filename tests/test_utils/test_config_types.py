@@ -6,10 +6,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch.nn import SyncBatchNorm
 
-from mmvice.apis import cli, use_mixed_precision, use_tta
-from mmvice.apis.dist import _replace_sync_bn
+from mmvice.cli import settings as cli
+from mmvice.cli import use_mixed_precision, use_tta
 from mmvice.datasets.network_scale import NetworkScale
 from mmvice.datasets.transforms import Resize
+from mmvice.engine.cpu_processes import _replace_sync_bn
 from mmvice.experiments.checks import differences
 from mmvice.experiments.configs import load
 from mmvice.experiments.logs import read_probe

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmvice.apis.benchmark import PhaseTimer
 from mmvice.engine.hooks.embedding_visualization_hook import undisturbed
 from mmvice.experiments.step_times import TimedTraining
+from mmvice.experiments.timing import PhaseTimer
 from mmvice.utils import device as devices
 from mmvice.utils.device import checked_device, device_name, kept_random_state, synchronize, to_double
 

@@ -17,7 +17,7 @@ from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mmvice.apis.images import ImageReader
+from mmvice.cli.images import ImageReader
 from mmvice.datasets import LabeledImageDataset, SeededIndex, UnlabeledImageDataset
 from mmvice.datasets.transforms import LoadImageFromFile, Resize
 from mmvice.utils import image_files, reading

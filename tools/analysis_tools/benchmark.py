@@ -18,10 +18,10 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from prettytable import PrettyTable
 
-from mmvice.apis import existing_file
-from mmvice.apis.arguments import choose_device, non_negative, positive
-from mmvice.apis.benchmark import benchmark_inference, benchmark_train
-from mmvice.apis.config_options import ConfigOptions, merge_options
+from mmvice.cli import existing_file
+from mmvice.cli.arguments import choose_device, non_negative, positive
+from mmvice.cli.config_options import ConfigOptions, merge_options
+from mmvice.experiments.timing import benchmark_inference, benchmark_train
 from mmvice.utils.console import use_console
 from mmvice.utils.files import writing_told
 

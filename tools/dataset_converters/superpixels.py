@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
-from mmvice.apis import existing_file
-from mmvice.apis.config_options import ConfigOptions, merge_options
+from mmvice.cli import existing_file
+from mmvice.cli.config_options import ConfigOptions, merge_options
 from mmvice.datasets import UnlabeledImageDataset
 from mmvice.datasets.superpixel_files import (
     compute_superpixels,

@@ -22,8 +22,8 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from mmvice.apis import existing_file
-from mmvice.apis.config_options import ConfigOptions, merge_options
+from mmvice.cli import existing_file
+from mmvice.cli.config_options import ConfigOptions, merge_options
 from mmvice.models.utils import fit_weights
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import differing_weights, save_weights

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmvice.apis import existing_file
+from mmvice.cli import existing_file
 from mmvice.models.utils import fit_weights
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import save_weights

@@ -14,8 +14,8 @@ from mmengine.utils import ProgressBar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmvice.apis import run_tool
-from mmvice.apis.config_options import ConfigOptions, merge_options
+from mmvice.cli import run_tool
+from mmvice.cli.config_options import ConfigOptions, merge_options
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.registry import DATASETS
 from mmvice.structures.views_data_sample import ViewsDataSample

@@ -19,9 +19,9 @@ import numpy as np
 from mmengine.model import BaseModel
 
 from mmvice.apis import embed_image, init_model
-from mmvice.apis.arguments import choose_device, positive
-from mmvice.apis.images import ImageReader, find_images, find_labels, folders_of, read_labels, spread
-from mmvice.apis.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
+from mmvice.cli.arguments import choose_device, positive
+from mmvice.cli.images import ImageReader, find_images, find_labels, folders_of, read_labels, spread
+from mmvice.cli.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
 from mmvice.datasets.network_scale import NetworkScale
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.files import write_file, writing_told

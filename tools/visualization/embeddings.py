@@ -19,18 +19,12 @@ import numpy as np
 import torch
 from mmengine.model import BaseModel
 
-from mmvice.apis import checkpoint_location, existing_file, init_model
-from mmvice.apis.arguments import choose_device, positive
-from mmvice.apis.config_options import ConfigOptions
-from mmvice.apis.images import ImageReader, find_images, folders_of, spread
-from mmvice.apis.labelling import (
-    Labels,
-    cluster_labels,
-    clusters_of,
-    concepts_of,
-    probe_classes,
-    segment,
-)
+from mmvice.apis import init_model
+from mmvice.cli import checkpoint_location, existing_file
+from mmvice.cli.arguments import choose_device, positive
+from mmvice.cli.config_options import ConfigOptions
+from mmvice.cli.images import ImageReader, find_images, folders_of, spread
+from mmvice.cli.labelling import Labels, cluster_labels, clusters_of, concepts_of, probe_classes, segment
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.counts import counted
 from mmvice.utils.files import write_file, writing_told

@@ -16,7 +16,7 @@ from mmengine.visualization import Visualizer
 from torch.utils.data import Dataset
 
 from mmvice.apis import build_runner
-from mmvice.apis.quickstart import QuietRunner
+from mmvice.experiments.quickstart import QuietRunner
 from mmvice.registry import DATASETS, HOOKS, MODELS
 
 CONFIG = """

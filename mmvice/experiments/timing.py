@@ -19,14 +19,14 @@ from mmengine.utils import ProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmvice.apis import build_runner
+from mmvice.apis.inference import init_model
+from mmvice.cli.settings import use_mixed_precision
 from mmvice.engine import ViCERunner
 from mmvice.models import ClusterProbeHead, LinearProbeHead, ProbeSegmentor, ViCE
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.checkpoint import differing_weights
 from mmvice.utils.device import checked_device, device_name, synchronize
-
-from .cli import build_runner, use_mixed_precision
-from .inference import init_model
 
 TRAIN_PHASES = ('Forward', 'Loss comp.', 'Backward', 'Optimization')
 """The columns of Table 12; ``Tot.`` is their sum."""

@@ -23,6 +23,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, get_state_dict, save_checkpoint
 
+from mmvice.apis import build_runner, use_resume
+from mmvice.apis.inference import embed_image, init_model
 from mmvice.datasets.seeded_sampling import SeededIndex
 from mmvice.engine import ViCERunner
 from mmvice.evaluation import part_of_classes
@@ -31,9 +33,6 @@ from mmvice.utils.checkpoint import load_checkpoint_file
 from mmvice.version import __version__
 from mmvice.visualization import EmbeddingClusters, EmbeddingPCA, draw_labels, draw_sample, palette, sample_embeddings
 from mmvice.visualization.report import Curves, ReportContent, Scene, Verdict, judge, report_page
-
-from .cli import build_runner, use_resume
-from .inference import embed_image, init_model
 
 PRETRAINING = 'vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
 PROBES = {

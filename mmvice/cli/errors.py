@@ -10,10 +10,9 @@ from types import TracebackType
 
 import mmengine.config
 
+from mmvice.cli.building_errors import explain_building
+from mmvice.cli.step_errors import explain_step
 from mmvice.utils.console import use_console_without_run
-
-from .building_errors import explain_building
-from .step_errors import explain_step
 
 TRACEBACK = '--traceback'
 

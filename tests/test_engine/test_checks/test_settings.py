@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmvice.apis.setting_names import SETTINGS, check_setting_names
+from mmvice.engine.checks.settings import SETTINGS, check_setting_names
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mmvice.apis import errors
-from mmvice.apis.errors import explain
+from mmvice.cli import errors
+from mmvice.cli.errors import explain
 from mmvice.datasets.transforms import ContextualViewCrop
 from mmvice.ops import sinkhorn_knopp
 from mmvice.registry import MODELS, TRANSFORMS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmvice.apis.images import find_images, find_labels, read_labels
+from mmvice.cli.images import find_images, find_labels, read_labels
 from mmvice.datasets.path_table import match_paths
 from mmvice.utils.reading import ReadingError
 

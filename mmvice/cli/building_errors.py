@@ -11,10 +11,9 @@ from typing import Any
 import mmengine.fileio
 import mmengine.registry
 
+from mmvice.cli.step_errors import OF_SETTINGS, SHOW_WHERE, first_line, settings
 from mmvice.registry import MODELS
 from mmvice.utils.reading import no_storage
-
-from .step_errors import OF_SETTINGS, SHOW_WHERE, first_line, settings
 
 _BUILDING = Path(mmengine.registry.__file__).parent
 _STORAGES = Path(mmengine.fileio.__file__).parent

@@ -8,7 +8,7 @@ from typing import Any
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.elastic.multiprocessing.errors.error_handler import ErrorHandler
 
-from .dist import leave_together
+from mmvice.engine.cpu_processes import leave_together
 
 _FILE = 'TORCHELASTIC_ERROR_FILE'
 
@@ -38,7 +38,7 @@ class WholeErrorFile(ErrorHandler):
 def record_errors(main: Callable[..., Any]) -> Callable[..., Any]:
     """Have torchrun, where it has started this process, say which process failed first, and how.
 
-    Processes that do not fail end together, see :func:`mmvice.apis.dist.leave_together`.
+    Processes that do not fail end together, see :func:`mmvice.engine.cpu_processes.leave_together`.
     """
 
     @wraps(main)

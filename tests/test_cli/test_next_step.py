@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 
-from mmvice.apis import next_step
+from mmvice.cli import next_step
 from mmvice.engine.loops import ClusterFitLoop
 from mmvice.models import DenseSwAVHead
 

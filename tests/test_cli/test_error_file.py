@@ -8,7 +8,7 @@ import sys
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ErrorHandler, ProcessFailure
 
-from mmvice.apis.error_file import WholeErrorFile
+from mmvice.cli.error_file import WholeErrorFile
 
 
 @pytest.fixture

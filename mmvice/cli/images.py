@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import ProgressBar
 
+from mmvice.apis.inference import embed_image
 from mmvice.datasets.path_table import describe_found, match_paths, scan_images
 from mmvice.models import EmbedderMixin
 from mmvice.structures import EmbeddingMap
 from mmvice.utils.counts import counted
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_labels, explain, printable
 from mmvice.utils.reading import decoding_of, read_file, read_image
-
-from .inference import embed_image
 
 
 def find_images(arguments: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
-"""What ``tools/train.py`` and ``tools/test.py`` have in common: arguments, and what they change in a config."""
+"""What ``tools/train.py`` and ``tools/test.py`` change in a config, and what they check of it."""
 
 import argparse
-import copy
 import os
 import shutil
 from collections.abc import Iterator
@@ -12,67 +11,15 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
-from mmengine.logging import print_log
-from mmengine.runner import Runner
 
-from mmvice.engine import ViCERunner
+from mmvice.apis.runner import require_work_dir
+from mmvice.cli.config_options import merge_options
+from mmvice.engine.checks.settings import check_setting_names, check_setting_values
 from mmvice.engine.optim_wrappers import BFloat16OptimWrapper
 from mmvice.evaluation import metric_texts
-from mmvice.registry import OPTIMIZERS, RUNNERS
-from mmvice.utils.checkpoint import register_safe_checkpoint_loading, resolve_checkpoint
+from mmvice.registry import OPTIMIZERS
 from mmvice.utils.config_types import type_name
-from mmvice.utils.files import NoSpaceError, as_path, is_no_space, readable_size
-from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
-
-from .config_options import ConfigOptions, merge_options
-from .dist import prepare_cpu_processes
-from .errors import TRACEBACK
-from .setting_names import check_setting_names, check_setting_values
-
-
-def existing_file(path: str) -> str:
-    """An argparse type: the path of a file that is there."""
-    if not Path(path).expanduser().is_file():
-        raise argparse.ArgumentTypeError(f'no such file: {path}')
-    return path
-
-
-def checkpoint_location(location: str) -> str:
-    """An argparse type: a checkpoint file that is there, a work folder, meaning its latest checkpoint, or a URL."""
-    try:
-        location = str(resolve_checkpoint(location))
-    except FileNotFoundError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return location if '://' in location else existing_file(location)
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that every tool with a config and a Runner has."""
-    parser.add_argument('config', type=existing_file, help='config file')
-    parser.add_argument(
-        '--work-dir',
-        metavar='DIR',
-        help="folder for logs and results (default: the config's work_dir, else work_dirs/<name of the config>)",
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=ConfigOptions,
-        metavar='KEY=VALUE',
-        help="change settings of the config: model.head.num_concepts=64, a list as key=a,b or 'key=[a,b]', tuples in a "
-        "list as 'key=[(a,b),(c,d)]'; quote what has brackets, and no white space",
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes of this run (default: none, a single process)',
-    )
-    parser.add_argument(
-        TRACEBACK, action='store_true', help='show where an error comes from, also one that a setting can mend'
-    )
-    # torch.distributed.launch passes this; torchrun sets the variable instead.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+from mmvice.utils.files import NoSpaceError, is_no_space, readable_size
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -89,21 +36,8 @@ def load_config(args: argparse.Namespace) -> Config:
     check_setting_values(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
-    _require_work_dir(cfg)
+    require_work_dir(cfg)
     return cfg
-
-
-def _require_work_dir(cfg: Config) -> None:
-    """Give a config that names no work folder the one of its file.
-
-    Raises:
-        ValueError: It is of no file.
-    """
-    if cfg.get('work_dir') is None:
-        if cfg.filename is None:
-            raise ValueError("the config is of no file and has no work_dir: set cfg.work_dir = 'work_dirs/NAME'")
-        cfg.work_dir = str(Path('work_dirs', Path(cfg.filename).stem))
-    cfg.work_dir = as_path(cfg.work_dir, 'work_dir')
 
 
 _SCALED = ('cuda', 'npu', 'mlu', 'musa')
@@ -143,24 +77,6 @@ def use_auto_scale_lr(cfg: Config) -> None:
         )
     cfg.auto_scale_lr.enable = True
     cfg.train_dataloader.setdefault('batch_size', 1)  # MMEngine's default, which it asks the config for here
-
-
-def use_resume(cfg: Config, load_from: str | None) -> None:
-    """Go on from ``load_from``, a checkpoint named in this command, else from the latest whole one in the work folder.
-
-    Where there is none yet the run starts afresh, and ``cfg.load_from`` keeps its meaning of initial weights.
-
-    Raises:
-        DamagedCheckpointError: If that file is damaged, or all in the work folder are.
-    """
-    latest = load_from or latest_checkpoint(cfg.work_dir)
-    if load_from and Path(load_from).expanduser().is_file():
-        check_whole(Path(load_from).expanduser())
-    cfg.resume = latest is not None
-    if cfg.resume:
-        cfg.load_from = latest
-    else:
-        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts afresh.', logger='current')
 
 
 def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
@@ -243,26 +159,6 @@ def use_tta(cfg: Config) -> None:
     if type_name(cfg.model) == 'ProbeSegmentor':  # what is merged are logits
         cfg.model.test_cfg = {**(cfg.model.get('test_cfg') or {}), 'seg_logits': True}
     cfg.model = {**cfg.tta_model, 'module': cfg.model}
-
-
-def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads.
-
-    Args:
-        cfg: A config as ``Config.fromfile`` reads it; it stays as it is. Without ``work_dir`` the run goes to
-            ``work_dirs/<name of the config>``.
-
-    Raises:
-        ValueError: If it has no ``work_dir`` and is of no file, or the name of a setting is mistyped.
-    """
-    cfg = copy.deepcopy(cfg)
-    check_setting_names(cfg)
-    _require_work_dir(cfg)
-    register_safe_checkpoint_loading()
-    if cfg.get('resume') and cfg.get('load_from') is None:
-        use_resume(cfg, load_from=None)
-    prepare_cpu_processes(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else ViCERunner.from_cfg(cfg)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner import CheckpointLoader
 
-from mmvice.apis.benchmark import (
+from mmvice.apis.inference import init_model
+from mmvice.experiments.timing import (
     BEFORE_STEP,
     TRAIN_PHASES,
     PhaseTimer,
@@ -20,7 +21,6 @@ from mmvice.apis.benchmark import (
     time_inference,
     time_train_steps,
 )
-from mmvice.apis.inference import init_model
 from mmvice.models.heads import dense_swav_head
 from mmvice.registry import MODELS
 from mmvice.structures import ViewsDataSample

@@ -5,7 +5,7 @@ import argparse
 import pytest
 from mmengine.config import Config
 
-from mmvice.apis.config_options import ConfigOptions, merge_options
+from mmvice.cli.config_options import ConfigOptions, merge_options
 
 
 def parse(*settings):
