@@ -47,8 +47,8 @@ def _no_type(error: Exception, part: Any, frames: list[FrameType]) -> str:
     if isinstance(part, Mapping) and part.get('type') is None:
         path = next((place for config in _configs(frames) for place in _places(config, part)), 'a part of the config')
         default = _default_type(path.rpartition('.')[2], frames)
-        example = f' (the default is {default!r})' if default else ''
-        return f'{path} has no type, but {settings(part)}: add {path}.type, the name of its class{example}'
+        add = f'={default}, the default, or the name of another class' if default else ', the name of its class'
+        return f'{path} has no type, but {settings(part)}: add {path}.type{add}'
     return first_line(error).split('. Please check')[0]
 
 

@@ -286,7 +286,7 @@ LOSS = 'model.decode_head.loss_decode'
         (
             'probe',
             [f'{LOSS}.class_weight=[1,2]'],
-            [f'{LOSS} has no type, but class_weight=[1, 2]: add {LOSS}.type', "the default is 'CrossEntropyLoss'"],
+            [f'{LOSS} has no type, but class_weight=[1, 2]: add {LOSS}.type=CrossEntropyLoss, the default'],
         ),
         ('probe', [f'{LOSS}.loss_weight=2.0'], [f'add {LOSS}.type', 'loss_weight=2.0']),
         (
