@@ -34,9 +34,9 @@ def configs_are_formatted_once() -> Iterator[None]:
     """Keep what yapf makes of a config's text, which MMEngine asks for again whenever it logs or saves the config."""
     format_code, known = yapf_api.FormatCode, {}
 
-    def format_once(text: str, style_config: dict) -> tuple[str, bool]:
+    def format_once(text: str, **style: object) -> tuple[str, bool]:
         if text not in known:
-            known[text] = format_code(text, style_config=style_config)
+            known[text] = format_code(text, **style)
         return known[text]
 
     with pytest.MonkeyPatch.context() as patch:
