@@ -230,7 +230,7 @@ def test_a_weight_without_a_rule_is_an_error_that_names_it(extra):
     [
         (lambda: resnet18().state_dict(), 'layer5.0.conv1.weight'),
         (lambda: {'backbone.conv1.weight': torch.ones(1)}, 'mystery.weight'),
-        (lambda: {'backbone.a': torch.ones(1), 'decoder.b': torch.ones(1)}, 'head.mystery'),
+        (lambda: {'backbone.a': torch.ones(1), 'decoder.b': torch.ones(1)}, 'mystery.weight'),
         (lambda: {'backbone.a': torch.ones(1), 'decode_head.b': torch.ones(1)}, 'mystery.weight'),
         (lambda: {'encoder_q.conv1.weight': torch.ones(1)}, 'encoder_x.conv1.weight'),
         (lambda: {'stages.0.0.gamma': torch.ones(1), 'downsample_layers.0.0.weight': torch.ones(1)}, 'mystery.weight'),
@@ -242,6 +242,13 @@ def test_every_format_refuses_a_weight_without_a_rule(state, extra):
     assert translate(state).weights
     with pytest.raises(ValueError, match=rf'(?s)not accounted for.*{re.escape(extra)}'):
         translate({**state, extra: torch.ones(1)})
+
+
+def test_any_weight_of_a_method_s_head_is_dropped():
+    state = {'backbone.a': torch.ones(1), 'decoder.b': torch.ones(1)}
+    translated = translate({**state, 'head.mystery': torch.ones(1)})
+    assert translated.weights.keys() == state.keys()
+    assert ['head.mystery'] in [list(names) for names in translated.dropped.values()]
 
 
 def test_two_names_of_one_weight_are_an_error():
