@@ -58,6 +58,18 @@ def test_a_small_cluster_gets_half_of_the_largest():
     torch.testing.assert_close(head.concepts.norm(dim=1), torch.ones(5))
 
 
+def test_a_split_parts_the_regions_of_a_cluster_evenly():
+    """However much alike they are: neither half gets all of them."""
+    torch.manual_seed(0)
+    head = ODCHead(64, 2, min_size=0.5)
+    alike = F.normalize(torch.randn(64), dim=0)
+    head.concepts.copy_(torch.stack([alike, -alike]))
+    head.sizes.copy_(torch.tensor([0.99, 0.01]))
+    head._revive()
+    z = F.normalize(alike + 0.01 * torch.randn(1000, 64), dim=1)
+    assert 0.3 < (z @ head.concepts.T).argmax(1).float().mean() < 0.7
+
+
 def test_clusters_find_the_directions_that_there_are():
     """Eight directions and eight centroids that begin in one corner: splitting gives each direction its own."""
     torch.manual_seed(0)

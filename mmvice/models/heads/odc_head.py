@@ -17,7 +17,7 @@ from .base import BaseMethodHead, HostBuffersMixin, check_counts
 from .regions import REDUCTIONS, region_weights, unit_region_means
 
 _SPLIT = 0.1
-"""Length of the random vector by which the two halves of a split centroid differ from it."""
+"""Length of the random vector, at right angles to a centroid, by which its two halves differ from it."""
 
 
 @MODELS.register_module()
@@ -151,9 +151,10 @@ class ODCHead(HostBuffersMixin, BaseMethodHead):
         smallest, largest = self.sizes.argmin(), self.sizes.argmax()
         too_small = self.sizes[smallest] < self.min_size / self.num_concepts
         generator = torch.Generator().manual_seed(int(self.steps))  # the same in all processes, and after resuming
-        direction = _SPLIT * F.normalize(torch.randn(self.embed_dims, generator=generator), dim=0)
+        direction = torch.randn(self.embed_dims, generator=generator)
         direction = to_device(direction.to(self.concepts.dtype), self.concepts.device)
         whole, size = self.concepts[largest], self.sizes[largest] / 2
+        direction = _SPLIT * F.normalize(direction - (direction @ whole) * whole, dim=0)  # parts the regions evenly
         pair = torch.stack([smallest, largest])
         halves = unit_vectors(torch.stack([whole + direction, whole - direction]))
         self.concepts[pair] = torch.where(too_small, halves, self.concepts[pair])
