@@ -14,7 +14,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mmvice.models import DenseSwAVHead
+from mmvice.models import DenseSwAVHead, ODCHead
 from mmvice.ops import bilinear, region_pooling
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
@@ -89,6 +89,17 @@ def test_the_check_itself_notices_what_it_should(no_waiting):
 def test_the_loss_waits_for_nothing(no_waiting, normalize_pixels, reduction):
     with torch.device('cuda'):
         head = DenseSwAVHead(6, 5, queue_length=10, normalize_pixels=normalize_pixels, reduction=reduction)
+    for _ in range(3):
+        e, regions = make_maps('cuda')
+        with no_waiting:
+            losses = head.loss(e, regions, NUM_REGIONS, NUM_VIEWS)
+            head.after_step()
+        assert all(value.is_cuda for value in losses.values())
+
+
+def test_the_loss_of_another_method_waits_for_nothing(no_waiting):
+    with torch.device('cuda'):
+        head = ODCHead(6, 5)
     for _ in range(3):
         e, regions = make_maps('cuda')
         with no_waiting:
