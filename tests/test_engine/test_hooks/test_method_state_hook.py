@@ -94,7 +94,9 @@ def resumable(folder, hook, steps, resume=False, queue=16):
     return runner.model.head
 
 
-@pytest.mark.parametrize('exchange', EXCHANGES)
+@pytest.mark.parametrize(
+    'exchange', [pytest.param(name, marks=pytest.mark.slow if ', ' in name else []) for name in EXCHANGES]
+)
 def test_each_process_gets_its_queue_whatever_hook_exchanges_the_weights(tmp_path, monkeypatch, exchange):
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     hook = EXCHANGES[exchange]
