@@ -148,14 +148,13 @@ class ODCHead(HostBuffersMixin, BaseMethodHead):
 
     def _revive(self) -> None:
         """Give the smallest cluster, if it is too small, one half of the largest one; the host does not wait for it."""
-        smallest, largest = self.sizes.argmin(), self.sizes.argmax()
-        too_small = self.sizes[smallest] < self.min_size / self.num_concepts
+        pair = torch.stack([self.sizes.argmin(), self.sizes.argmax()])
+        (_, whole), (small, size) = self.concepts[pair], self.sizes[pair]
         generator = torch.Generator().manual_seed(int(self.steps))  # the same in all processes, and after resuming
         direction = torch.randn(self.embed_dims, generator=generator)
         direction = to_device(direction.to(self.concepts.dtype), self.concepts.device)
-        whole, size = self.concepts[largest], self.sizes[largest] / 2
         direction = _SPLIT * F.normalize(direction - (direction @ whole) * whole, dim=0)  # parts the regions evenly
-        pair = torch.stack([smallest, largest])
         halves = unit_vectors(torch.stack([whole + direction, whole - direction]))
+        too_small = small < self.min_size / self.num_concepts
         self.concepts[pair] = torch.where(too_small, halves, self.concepts[pair])
-        self.sizes[pair] = torch.where(too_small, size, self.sizes[pair])
+        self.sizes[pair] = torch.where(too_small, size / 2, self.sizes[pair])
