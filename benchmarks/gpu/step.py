@@ -127,13 +127,13 @@ def _marked(model: ViCE, optimizer: OptimWrapper, watch: Stopwatch) -> Iterator[
     ]
     EmbeddingMap.region_means = marked(means, 'loss', 'region means')
     head.assign = marked(head.assign, 'loss', 'assignment and queue')
-    head._advance = marked(head._advance, 'loss', 'assignment and queue')
+    head._remember = marked(head._remember, 'loss', 'assignment and queue')
     optimizer.backward = marked(backward, 'loss', 'backward')
     try:
         yield
     finally:
         EmbeddingMap.region_means, optimizer.backward = means, backward
-        del head.assign, head._advance
+        del head.assign, head._remember
         for hook in hooks:
             hook.remove()
 

@@ -61,7 +61,7 @@ def test_loss_and_gradients_are_those_of_the_package(plain, num_regions, num_vie
     past = torch.randn(num_queued, dims, dtype=torch.float64)
     past /= past.norm(dim=1, keepdim=True)
     if num_queued:
-        head._advance(past)
+        head._remember(past)
     features = torch.randn(len(num_regions) * num_views, dims, 4, 3, dtype=torch.float64, requires_grad=True)
     regions = draw_regions(num_regions, num_views, size)
 
