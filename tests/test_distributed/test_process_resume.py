@@ -92,6 +92,7 @@ def test_two_processes_that_resume_equal_two_that_never_stopped(tmp_path):
         assert torch.equal(load_checkpoint_file(tmp_path / 'whole' / name)['process_state']['queue'], queues)
 
 
+@pytest.mark.slow
 def test_another_method_in_two_processes_resumes_and_equals_one(tmp_path):
     for name, count in (('one', 1), ('two', 2)):
         run(count, tmp_path / name, queue=None)
