@@ -63,7 +63,7 @@ def rows(settings: Settings) -> Iterator[Row]:
             write_seconds(whole.median('plain')),
             write_seconds(whole.median('ours')),
             ratio=whole.ratio('plain', 'ours'),
-            target=at_least(5),
+            target=at_least(7),
             details=dict(**shared, **whole.details()),
             profile=lambda: _profile(pipeline, files),
             note=note,

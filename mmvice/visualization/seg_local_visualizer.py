@@ -10,10 +10,19 @@ from mmvice.registry import VISUALIZERS
 
 from .class_names import draw_class_names
 
+_Base = mmseg.visualization.SegLocalVisualizer
+
 
 @VISUALIZERS.register_module()
-class SegLocalVisualizer(mmseg.visualization.SegLocalVisualizer):
-    """MMSegmentation's visualizer, with names of classes that can be read; see :func:`draw_class_names`."""
+class SegLocalVisualizer(_Base):
+    """MMSegmentation's visualizer, with names of classes that can be read; see :func:`draw_class_names`.
+
+    Every process of a run draws its images. MMEngine would have the first one draw its own, and leave out the others.
+    """
+
+    add_image = _Base.add_image.__wrapped__
+    add_datasample = _Base.add_datasample.__wrapped__
+    dataset_meta = property(lambda self: self._dataset_meta, _Base.dataset_meta.fset.__wrapped__)
 
     def _draw_sem_seg(
         self,

@@ -8,6 +8,7 @@ from inspect import signature
 import cv2
 import numpy as np
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
@@ -90,11 +91,13 @@ class ProbeVisualizationHook(SegVisualizationHook):
             self._draw('', data_batch, index, data_sample, None)
 
     def after_test(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Say how many pictures were written, and where."""
-        backends = self._visualizer._vis_backends.values() if self.draw else ()
-        for backend in backends:
+        """Say how many pictures were written by all processes, and where."""
+        if not self.draw:
+            return
+        drawn = {name for names in all_gather_object(self._drawn) for name in names}
+        for backend in self._visualizer._vis_backends.values():
             if isinstance(backend, LocalVisBackend):
-                written = counted(len(self._drawn), 'picture')
+                written = counted(len(drawn), 'picture')
                 print_log(f'Wrote {written} to {backend.image_folder}', logger='current')
 
     def _draw(self, folder: str, data_batch: dict, index: int, data_sample: SegDataSample, step: int | None) -> None:
