@@ -173,10 +173,10 @@ def thin(model):
     model.backbone.base_channels = 8
     first = 8 if model.backbone.depth == 18 else 32
     parts = [model.decoder.get('head', model.decoder)] if 'decoder' in model else [model.decode_head]
-    if parts[0].type == 'LightFPN':
-        parts[0].in_channels = [first, 2 * first, 4 * first, 8 * first]
-    else:
+    if 'c1_in_channels' in parts[0]:
         parts[0].update(in_channels=8 * first, channels=32, c1_in_channels=first, c1_channels=12)
+    else:
+        parts[0].in_channels = [first, 2 * first, 4 * first, 8 * first]
     if 'auxiliary_head' in model:
         model.auxiliary_head.update(in_channels=4 * first, channels=32)
 
@@ -190,8 +190,9 @@ def test_pretraining(path, data, tmp_path):
     model = runner.train()
     assert any(not torch.equal(p, before[n]) for n, p in model.named_parameters())
     assert all(p.isfinite().all() for p in model.parameters())
-    assert model.head.steps == 1
     assert (tmp_path / 'iter_1.pth').is_file()
+    if model.head.unit_concepts() is None:
+        return
     image = torch.randint(256, (3, 50, 70), dtype=torch.uint8)
     result = model.eval().test_step(dict(inputs=[image], data_samples=None))[0]
     assert result.pred_sem_seg.data.shape == (1, 50, 70)

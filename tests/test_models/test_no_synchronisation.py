@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmvice.models import DenseSwAVHead, ODCHead
+from mmvice.models.heads.regions import REDUCTIONS
 from mmvice.ops import bilinear, region_pooling
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
@@ -85,7 +86,7 @@ def test_the_check_itself_notices_what_it_should(no_waiting):
 
 
 @pytest.mark.parametrize('normalize_pixels', [True, False])
-@pytest.mark.parametrize('reduction', ['image', 'region', 'area'])
+@pytest.mark.parametrize('reduction', REDUCTIONS)
 def test_the_loss_waits_for_nothing(no_waiting, normalize_pixels, reduction):
     with torch.device('cuda'):
         head = DenseSwAVHead(6, 5, queue_length=10, normalize_pixels=normalize_pixels, reduction=reduction)
@@ -116,7 +117,7 @@ def two_processes():
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('reduction', ['image', 'region', 'area'])
+@pytest.mark.parametrize('reduction', REDUCTIONS)
 def test_the_loss_of_several_processes_waits_for_nothing(no_waiting, two_processes, monkeypatch, reduction):
     sent, all_reduce = [], dist.all_reduce
     monkeypatch.setattr(dist, 'all_reduce', lambda tensor, *args: sent.append(tensor) or all_reduce(tensor, *args))

@@ -149,8 +149,10 @@ def choose_clusters(
     elif concepts is not None:
         clusters, name = EmbeddingClusters(concepts), 'concepts'
     else:
+        part = getattr(model, 'head', model)
         raise ValueError(
-            f'--concepts needs config and checkpoint of ViCE pretraining; a {type(model).__name__} has no concepts'
+            f'--concepts needs a pretrained model, and a {type(part).__name__} has no concepts: leave it out for clusters '
+            'of these images'
         )
     return clusters, cluster_labels(clusters, name, sample)
 

@@ -1,4 +1,7 @@
-"""Can this run work? Plain functions, each of which looks at one thing and ends the run, or warns, with a sentence."""
+"""Can this run work? Functions that each check one thing, and raise or warn in one sentence.
+
+Those that also change something say so in their docstrings.
+"""
 
 from .absent_classes import warn_of_absent_classes
 from .custom_keys import warn_of_unused_keys

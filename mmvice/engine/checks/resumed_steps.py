@@ -1,4 +1,4 @@
-"""How far a training was that goes on from a checkpoint, and in steps of how many images."""
+"""The step at which a resumed training goes on, and whether a step has as many images as before."""
 
 import logging
 from collections.abc import Mapping

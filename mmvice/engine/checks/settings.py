@@ -22,7 +22,7 @@ _LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
 def check_setting_names(cfg: Config) -> None:
-    """Refuse a name at the top of a config that is nearly a setting.
+    """Refuse a name at the top of a config that is nearly a setting, and take out variables with such a name.
 
     Any other name is a variable of the config's own, such as a whole setting with words before or after it
     (``small_val_dataloader``), and so is a near one that the text of the config, or of one that it builds on, makes use

@@ -28,7 +28,8 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
     """Buffers that belong to a process. A checkpoint has those of all processes, and each gets its own again."""
 
     training_state: tuple[str, ...] = ()
-    """Buffers and modules that only a training which goes on needs. ``process_state`` is among them without a word."""
+    """Buffers and modules that are needed to resume a training, and not to predict. Those of ``process_state`` count
+    as such by themselves."""
 
     settings_in_steps: tuple[str, ...] = ()
     """Arguments that count steps. They follow the batch size where a recipe is scaled to other GPUs."""

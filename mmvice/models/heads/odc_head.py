@@ -36,7 +36,8 @@ class ODCHead(HostBuffersMixin, BaseMethodHead):
         embed_dims (int): Channels D of an embedding. Defaults to 128.
         num_concepts (int): Number of clusters K. Defaults to 128.
         temperature (float): Softmax temperature of the prediction. Defaults to 0.1.
-        momentum (float): Share of the old centroid, and of the old size, that a step leaves. Defaults to 0.9.
+        momentum (float): Weight of the old centroid, and of the old size, in each update; 0 replaces them. Defaults
+            to 0.9.
         min_size (float): Size below which a cluster is revived, as a share of the mean size 1/K. Defaults to 0.1.
         reduction (str): As of :class:`DenseSwAVHead`. Defaults to 'image'.
         normalize_pixels (bool): As of :class:`DenseSwAVHead`. Defaults to True.

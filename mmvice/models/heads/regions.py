@@ -75,7 +75,7 @@ REDUCTIONS: dict[str, Callable[[Tensor, np.ndarray], Tensor]] = {
 def region_weights(
     reduction: str, regions: Tensor, num_regions: Sequence[int], num_views: int, like: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Weight of every region in the loss, and the sum of the weights, without rounding.
+    """Weight of every region in the loss, and their sum, added up before both get the type of ``like``.
 
     Args:
         reduction: One of ``REDUCTIONS``.
