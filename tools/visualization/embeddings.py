@@ -151,8 +151,8 @@ def choose_clusters(
     else:
         part = getattr(model, 'head', model)
         raise ValueError(
-            f'--concepts needs a pretrained model, and a {type(part).__name__} has no concepts: leave it out for clusters '
-            'of these images'
+            f'--concepts needs a pretrained model, and a {type(part).__name__} has no concepts: leave it out for '
+            'clusters of these images'
         )
     return clusters, cluster_labels(clusters, name, sample)
 
