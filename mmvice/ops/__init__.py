@@ -2,8 +2,8 @@
 
 from .area_resize import shrink_by_area
 from .argmax import bilinear_argmax
+from .axis import bilinear_axis
 from .bilinear import (
-    bilinear_axis,
     gram_map,
     gram_map_adjoint,
     linear_map,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mmvice.utils.jit import jit, share_out
 
-from .bilinear import bilinear_axis, floor_of_squares, gram_map, gram_map_of_image, linear_map, squared_lengths
+from .axis import bilinear_axis
+from .bilinear import floor_of_squares, gram_map, gram_map_of_image, linear_map, squared_lengths
 from .unit_vectors import SMALLEST_SQUARE
 
 _BAND = 12  # low-resolution rows that a thread has in hand: their scores stay in the cache

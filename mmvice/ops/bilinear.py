@@ -17,44 +17,13 @@ from mmvice.utils.device import to_device
 from mmvice.utils.jit import jit, share_out
 from mmvice.utils.triton import use_kernels
 
-
-@lru_cache(maxsize=64)
-def _axis(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    with torch.inference_mode(False):  # what is kept may be asked for by a training later
-        source = (torch.arange(out_size, dtype=torch.float64) + 0.5) * (in_size / out_size) - 0.5
-        source = source.clamp_(0, in_size - 1)
-        lower = source.floor().clamp_(max=max(in_size - 2, 0))
-        return to_device(lower.long(), device), to_device((source - lower).to(dtype), device)
-
-
-def bilinear_axis(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Neighbours and weights of bilinear interpolation along one axis (``align_corners=False``).
-
-    Args:
-        in_size: Length ``n`` of the low-resolution axis.
-        out_size: Length ``N`` of the upsampled axis; any ratio, smaller than ``n`` too.
-        device: Where the result lives.
-        dtype: Floating dtype of the weights.
-
-    Returns:
-        ``lower`` (N,) int64 and ``weight`` (N,) in [0, 1]: output j is
-        ``(1 - weight[j]) * x[lower[j]] + weight[j] * x[lower[j] + 1]``. For ``n = 1`` the weight is 0 throughout and
-        ``lower + 1`` must be read as ``lower``.
-
-    Example:
-        >>> lower, weight = bilinear_axis(2, 4, 'cpu', torch.float64)
-        >>> lower.tolist(), weight.tolist()
-        ([0, 0, 0, 0], [0.0, 0.25, 0.75, 1.0])
-    """
-    if in_size < 1 or out_size < 1:
-        raise ValueError(f'sizes must be at least 1, got in_size={in_size} and out_size={out_size}')
-    return _axis(in_size, out_size, torch.device(device), dtype)
+from .axis import bilinear_axis
 
 
 @lru_cache(maxsize=64)
 def _matrices(in_size: int, out_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(False):
-        lower, weight = _axis(in_size, out_size, torch.device('cpu'), torch.float64)
+        lower, weight = bilinear_axis(in_size, out_size, 'cpu', torch.float64)
         rows = torch.arange(out_size)
         linear = torch.zeros(out_size, in_size, dtype=torch.float64)
         quadratic = torch.zeros(out_size, 2 * in_size - 1, dtype=torch.float64)

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from mmvice.utils.device import to_device
 
-from .bilinear import bilinear_axis
+from .axis import bilinear_axis
 
 
 def cell_region_sums(rows: Tensor, pixel_weights: Tensor, ids: Tensor, num_ids: int) -> Tensor:

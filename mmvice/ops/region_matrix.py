@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from mmvice.utils.jit import jit, share_out
 
-from .bilinear import bilinear_axis
+from .axis import bilinear_axis
 
 
 def region_matrix(

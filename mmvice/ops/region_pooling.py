@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from mmvice.utils.device import to_device
 from mmvice.utils.triton import use_kernels
 
-from .bilinear import bilinear_axis
+from .axis import bilinear_axis
 from .region_matrix import region_matrix
 
 _SPARE_BAG = 256  # unused entries that are summed, as zeros, into one spare row

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmvice.models import LinearProbeHead
-from mmvice.ops import bilinear
+from mmvice.ops import axis, bilinear
 from mmvice.structures import EmbeddingMap
 from mmvice.utils import device, triton
 
@@ -76,7 +76,7 @@ def test_no_fp64_comes_to_a_device_that_has_none(monkeypatch, num_filters, white
     monkeypatch.setattr(device, '_WITHOUT_DOUBLE', ('cuda',))
     monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda tensor: tensor)
     monkeypatch.setattr(triton, 'ENABLED', False)  # kernels need memory, which these tensors do not have
-    caches = bilinear._axis, bilinear._matrices  # of tensors, which other tests must not get
+    caches = axis._axis, bilinear._matrices  # of tensors, which other tests must not get
     for cache in caches:
         cache.cache_clear()
     try:

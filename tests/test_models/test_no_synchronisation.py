@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from mmvice.models import DenseSwAVHead, ODCHead
 from mmvice.models.heads.regions import REDUCTIONS
-from mmvice.ops import bilinear, region_pooling
+from mmvice.ops import axis, bilinear, region_pooling
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
 from mmvice.utils import triton
@@ -57,7 +57,7 @@ class NoWaiting(TorchDispatchMode):
 def no_waiting(monkeypatch):
     """A mode to take a step in, on a GPU that need not exist; what is cached of it is forgotten afterwards."""
     monkeypatch.setattr(triton, 'ENABLED', False)  # kernels need memory, which these tensors do not have
-    caches = bilinear._axis, bilinear._matrices, region_pooling._cell_order
+    caches = axis._axis, bilinear._matrices, region_pooling._cell_order
     pinned = {}
 
     def pin(tensor):
