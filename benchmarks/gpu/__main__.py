@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from .execute import run_batch
 from .plan import PARTS, PLAN, SHARES, Measurement
 from .results import Results
@@ -23,8 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser('python -m benchmarks.gpu', description=__doc__)
     parser.add_argument('--minutes', type=float, default=9, help='time for all of it (default: %(default)s)')
     parser.add_argument('--dry', action='store_true', help='tiny sizes on the CPU: shows that all runs, judges nothing')
-    default = ROOT / 'work_dirs' / 'gpu' / 'results.json'
-    parser.add_argument('--out', type=Path, default=default, help='JSON file (default: work_dirs/gpu/results.json)')
+    parser.add_argument('--out', type=Path, help='JSON file (default: work_dirs/gpu/results.json, or dry.json there)')
     parser.add_argument('--kept', type=Path, help='results of a former run, which are not measured again')
     parser.add_argument(
         '--parts',
@@ -36,6 +37,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     unknown = [part for part in args.parts if part not in PARTS]
     if unknown:
         parser.error(f'there is no part {unknown[0]}; the parts are {", ".join(map(str, PARTS))}')
+    if args.kept and not args.kept.is_file():
+        parser.error(f'--kept: there is no file {args.kept}')
+    if not args.dry and not torch.cuda.is_available():
+        parser.error('PyTorch sees no GPU here; --dry shows on the CPU that all runs')
+    args.out = args.out or ROOT / 'work_dirs' / 'gpu' / ('dry.json' if args.dry else 'results.json')
     return args
 
 
@@ -73,7 +79,10 @@ def measure(results: Results, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print the tables."""
     args = parse_args(argv)
-    results = Results(args.out, args.kept or args.out, args.dry)
+    try:
+        results = Results(args.out, args.kept or args.out, args.dry)
+    except ValueError as error:
+        raise SystemExit(f'error: {error}') from error
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what runs is ended, and the tables are printed
     try:
         measure(results, args)

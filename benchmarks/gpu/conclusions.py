@@ -12,13 +12,13 @@ def conclude(records: dict) -> list[str]:
         records: Those of :class:`benchmarks.gpu.results.Results`.
     """
     step = _detail(records, 'step: R18 + light FPN', 'images')
-    pipeline = _detail(records, 'steps of the pipeline', 'seconds')
+    pipeline = _detail(records, 'steps of the pipeline', 'seconds_of_steps')
     if step is None or pipeline is None:
         return []
     images, milliseconds = step
     needed = 1000 * images / milliseconds
     said = [f'R18 + light FPN takes {needed:.0f} images a second: a step of {images} in {milliseconds:.0f} ms.']
-    parts = pipeline['seconds']
+    parts = pipeline['seconds_of_steps']
     for name in ('computed', 'from files'):
         rates = _rates(records, f'workers, superpixels {name}')
         enough = [count for count, rate in rates.items() if rate >= needed]
@@ -58,8 +58,8 @@ def _to_move(parts: dict[str, float], seconds: float, needed: float) -> str:
 def _detail(records: dict, name: str, key: str) -> object:
     """Of a step its images and milliseconds; of the pipeline its seconds by step; None where not measured."""
     rows = [row for row in records.get(name, {}).get('rows', ()) if row.get('details')]
-    if key == 'seconds':
-        return next((row['details'] for row in rows if 'seconds' in row['details']), None)
+    if key == 'seconds_of_steps':
+        return next((row['details'] for row in rows if key in row['details']), None)
     line = next((row['details'] for row in rows if row['line'] == 'c'), None)
     return line and (line['images'], 1000 * line['median_seconds']['ours'])
 

@@ -53,7 +53,7 @@ def run_batch(batch: Sequence[Measurement], results: Results, end: float, dry: b
             for number, group in enumerate(groups):
                 if not dry and end - time.monotonic() < sum(each.seconds for each in group) / 2:
                     for each in group:
-                        results.add(each.name, dict(status='left'))
+                        results.add(each.name, dict(results.record(each.name), status='left'))
                     continue
                 running.append(_start(group, Path(folder), number, end, dry))
             while running:

@@ -23,26 +23,34 @@ class Results:
         dry: Whether the run is dry. Results of dry runs and of others do not mix.
 
     Raises:
-        ValueError: If ``kept`` is of the other kind.
+        ValueError: If ``kept`` is of the other kind, or no such file.
     """
 
     def __init__(self, path: Path, kept: Path, dry: bool) -> None:
         self.path = path
         self.content: dict = dict(dry=dry, surroundings={}, measurements={})
         if kept.is_file():
-            self.content = json.loads(kept.read_text(encoding='utf-8'))
-            if self.content['dry'] != dry:
+            try:
+                self.content = json.loads(kept.read_text(encoding='utf-8'))
+                of_dry = self.content['dry']
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(f'{kept} holds no results of make gpu: {error!r}') from error
+            if of_dry != dry:
                 kinds = {True: 'a dry run', False: 'a run that is not dry'}
                 raise ValueError(f'{kept} is of {kinds[not dry]}, this is {kinds[dry]}: give another --out or --kept')
         path.parent.mkdir(parents=True, exist_ok=True)
 
+    def record(self, name: str) -> dict:
+        """What is known of a measurement."""
+        return self.content['measurements'].get(name, {})
+
     def done(self, name: str) -> bool:
         """Whether a measurement need not be taken again."""
-        return self.content['measurements'].get(name, {}).get('status') in DONE
+        return self.record(name).get('status') in DONE
 
     def left(self, name: str) -> bool:
         """Whether there was no time to begin a measurement."""
-        return self.content['measurements'].get(name, {}).get('status') == 'left'
+        return self.record(name).get('status') == 'left'
 
     def add(self, name: str, record: dict, surroundings: dict | None = None) -> None:
         """Write down the record of a measurement, and where it was taken."""

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import execute
@@ -67,6 +68,8 @@ def test_what_fails_or_hangs_costs_nothing_but_itself(monkeypatch, tmp_path):
     assert any('sleep' in line or 'File' in line for line in records['hangs']['error'])
     execute.run_batch([Measurement(2, 'long', 100, rows='a:b')], results, time.monotonic() + 2, dry=False)
     assert results.left('long') and results.done('works') and not results.done('hangs')
+    execute.run_batch([Measurement(2, 'hangs', 100, rows='a:b')], results, time.monotonic() + 2, dry=False)
+    assert results.left('hangs') and [row['what'] for row in results.record('hangs')['rows']] == ['row']
 
 
 def test_finished_measurements_are_kept_and_dry_ones_apart(tmp_path):
@@ -76,6 +79,9 @@ def test_finished_measurements_are_kept_and_dry_ones_apart(tmp_path):
     assert 'f: probes: done' in kept.report() and 'i: switches: left' in kept.report()
     with pytest.raises(ValueError, match='is of a run that is not dry, this is a dry run'):
         Results(tmp_path / 'b.json', tmp_path / 'a.json', dry=True)
+    (tmp_path / 'c.json').write_text('{"measurements": {}}')
+    with pytest.raises(ValueError, match='c.json holds no results of make gpu'):
+        Results(tmp_path / 'b.json', tmp_path / 'c.json', dry=False)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,7 @@ def test_cores_follow_from_the_step_and_the_loader(rate, verdict):
     rates = [dict(details=dict(workers=n, images_per_second=100.0 * n)) for n in (1, 4, 8)]
     records = {
         'step: R18 + light FPN': dict(rows=[step]),
-        'steps of the pipeline': dict(rows=[dict(line='5', details=dict(seconds=seconds))]),
+        'steps of the pipeline': dict(rows=[dict(line='5', details=dict(seconds_of_steps=seconds))]),
         'workers, superpixels computed': dict(rows=rates),
         'workers, superpixels from files': dict(rows=[dict(details=dict(workers=4, images_per_second=rate))]),
     }
@@ -105,6 +111,20 @@ def test_unknown_parts_are_refused(capsys):
     with pytest.raises(SystemExit):
         command.parse_args(['--parts', '2,7'])
     assert 'there is no part 7' in capsys.readouterr().err
+
+
+def test_without_a_gpu_only_a_dry_run_begins(monkeypatch, capsys):
+    """All tests would be skipped, and count as finished once there is a card."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(SystemExit):
+        command.parse_args([])
+    assert 'PyTorch sees no GPU here' in capsys.readouterr().err
+    dry = command.parse_args(['--dry']).out
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert dry.name == 'dry.json' and command.parse_args([]).out == dry.with_name('results.json')
+    with pytest.raises(SystemExit):
+        command.parse_args(['--kept', 'nowhere.json'])
+    assert 'there is no file nowhere.json' in capsys.readouterr().err
 
 
 @pytest.mark.slow
