@@ -124,7 +124,8 @@ class ViCE(EmbedderMixin, BaseModel):
         In distributed training MMEngine's wrapper steps by itself, and :class:`MethodStateHook` tells the head.
         """
         log_vars = super().train_step(data, optim_wrapper)
-        self.head.after_step()
+        if optim_wrapper.should_update():  # else gradients are accumulated, and the optimizer has not stepped
+            self.head.after_step()
         return log_vars
 
     @torch.no_grad()

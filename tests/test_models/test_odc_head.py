@@ -93,6 +93,16 @@ def test_evaluation_leaves_the_state_alone():
     assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
 
 
+def test_a_collapse_is_told_with_settings_that_the_head_has(monkeypatch):
+    head, said = ODCHead(6, 32, monitor_interval=1, monitor_patience=2), {}
+    monkeypatch.setattr(head.monitor, '_warn', said.setdefault)
+    e, regions = make_batch()
+    for _ in range(5):
+        head.loss(EmbeddingMap(torch.ones_like(e.features), e.size), regions, NUM_REGIONS, NUM_VIEWS)
+    named = [name for name in ('min_size', 'freeze_concepts_iters', 'queue') if name in said['collapse']]
+    assert named == ['min_size']
+
+
 @pytest.mark.parametrize('wrong', [dict(num_concepts=1), dict(temperature=0), dict(momentum=1), dict(reduction='mean')])
 def test_bad_arguments_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):

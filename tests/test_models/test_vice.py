@@ -1,11 +1,15 @@
 """The model in its three modes, and its preprocessor."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torchvision
 from mmengine.optim import OptimWrapper
 from mmseg.structures import SegDataSample
 
+from mmvice.engine import MethodStateHook
+from mmvice.engine.hooks import method_state_hook
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap, ViewsDataSample
 
@@ -174,6 +178,28 @@ def test_concepts_are_on_the_sphere_after_every_step():
     model.train_step(batch(), optim_wrapper)
     assert (model.head.concepts - before).abs().max() > 1e-3
     torch.testing.assert_close(model.head.concepts.norm(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize('wrapped', [False, True], ids=['alone', 'wrapped'])
+def test_a_head_is_told_of_the_steps_of_the_optimizer_alone(wrapped, monkeypatch):
+    """Of three batches, of whose gradients the optimizer takes two together."""
+    model = build()
+    optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1), accumulative_counts=2)
+    told = []
+    monkeypatch.setattr(model.head, 'after_step', lambda: told.append(True))
+    optim_wrapper.initialize_count_status(model, 0, 3)
+    runner = SimpleNamespace(model=SimpleNamespace(module=model), optim_wrapper=optim_wrapper)
+    monkeypatch.setattr(method_state_hook, 'is_model_wrapper', lambda model: True)
+    counts = []
+    for _ in range(3):
+        if wrapped:  # as MMEngine's wrapper for several processes takes a step
+            data = model.data_preprocessor(batch(), True)
+            optim_wrapper.update_params(model.parse_losses(model(**data, mode='loss'))[0])
+            MethodStateHook().after_train_iter(runner)
+        else:
+            model.train_step(batch(), optim_wrapper)
+        counts.append(len(told))
+    assert counts == [0, 1, 2]
 
 
 def test_imagenet_weights_in_torchvisions_format_reach_the_backbone(tmp_path):

@@ -46,9 +46,9 @@ class MethodStateHook(Hook):
             self._own = None
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Tell the head that a step was taken, which a model without a wrapper does by itself."""
+        """Tell the head that the optimizer has stepped, which a model without a wrapper does by itself."""
         head = head_of(runner.model)
-        if head is not None and is_model_wrapper(runner.model):
+        if head is not None and is_model_wrapper(runner.model) and runner.optim_wrapper.should_update():
             head.after_step()
 
     def before_save_in_all_processes(self, runner: Runner) -> None:

@@ -40,7 +40,7 @@ def _as_current_run(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @RUNNERS.register_module()
 class ViCERunner(Runner):
-    """Tells hooks in every process that a checkpoint is about to be written, and saves the region queues of all.
+    """Tells hooks in every process that a checkpoint is about to be written, and saves the state of each.
 
     What cannot work ends before the first step, see :class:`RunCheckHook`.
 

@@ -59,7 +59,7 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
         """
 
     def after_step(self) -> None:
-        """Called once after every optimizer step, in every process."""
+        """Called once after every optimizer step, in every process: after several losses if they accumulate."""
 
     def unit_concepts(self) -> Tensor | None:
         """The concepts (K, D) at unit length, without gradient, whatever the length of their rows is; None without."""

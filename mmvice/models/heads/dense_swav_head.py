@@ -108,7 +108,11 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
         self.register_buffer('queue', torch.zeros(queue_length, embed_dims))
         self.register_count('queue_count')  # embeddings that have entered it so far
         self.register_count('steps')  # taken so far
-        self.monitor = CollapseMonitor(num_concepts, monitor_interval, freeze_concepts_iters + monitor_patience)
+        remedies = (
+            'freeze the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger'
+        )
+        patience = freeze_concepts_iters + monitor_patience
+        self.monitor = CollapseMonitor(num_concepts, monitor_interval, patience, remedies=remedies)
 
     def extra_repr(self) -> str:
         """The numbers that identify the head in a printed model."""

@@ -86,7 +86,8 @@ class ODCHead(HostBuffersMixin, BaseMethodHead):
         self.register_buffer('concepts', F.normalize(torch.randn(num_concepts, embed_dims), dim=1))
         self.register_buffer('sizes', torch.full((num_concepts,), 1 / num_concepts))  # shares of all regions
         self.register_count('steps')  # taken so far
-        self.monitor = CollapseMonitor(num_concepts, monitor_interval, monitor_patience)
+        remedies = 'revive clusters earlier (min_size), or make batches larger'
+        self.monitor = CollapseMonitor(num_concepts, monitor_interval, monitor_patience, remedies=remedies)
         self._seen: Tensor | None = None
 
     def extra_repr(self) -> str:

@@ -40,14 +40,23 @@ class CollapseMonitor(nn.Module):
         interval: Steps between two looks.
         patience: Steps before the first judgement.
         momentum: Of the running means, per step.
+        remedies: What helps against a collapse, beside a lower learning rate or a longer warm-up.
     """
 
-    def __init__(self, num_concepts: int, interval: int = 50, patience: int = 200, momentum: float = 0.98) -> None:
+    def __init__(
+        self,
+        num_concepts: int,
+        interval: int = 50,
+        patience: int = 200,
+        momentum: float = 0.98,
+        remedies: str = 'make batches larger',
+    ) -> None:
         super().__init__()
         self.num_concepts = num_concepts
         self.interval = interval
         self.patience = patience
         self.momentum = momentum
+        self.remedies = remedies
         self.warned: set[str] = set()
         # running sums of loss, share of concepts, spread, and of their weights
         self.register_buffer('sums', torch.zeros(4))
@@ -85,7 +94,7 @@ class CollapseMonitor(nn.Module):
         return diagnostics
 
     def _take_in(self, loss: Tensor, diagnostics: dict[str, Tensor], num_regions: Tensor) -> None:
-        """Not every concept can be used by fewer regions than concepts, and a step without any says nothing."""
+        """R regions can use at most R concepts, and a step without regions does not count."""
         possible = num_regions.clamp(1, self.num_concepts) / self.num_concepts
         used, spread = diagnostics['concepts_used'] / possible, diagnostics['embedding_spread']
         now = torch.stack([loss, used, spread, torch.ones_like(loss)]).to(self.sums)
@@ -112,7 +121,7 @@ class CollapseMonitor(nn.Module):
             self._warn(
                 'collapse',
                 f'The concepts have collapsed: {" and ".join(signs)}. Lower the learning rate or warm it up longer, '
-                'freeze the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger.',
+                f'{self.remedies}.',
             )
         uniform = math.log(self.num_concepts)
         if not loss < 0.99 * uniform:

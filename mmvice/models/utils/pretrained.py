@@ -70,7 +70,7 @@ def fit_weights(given: Weights, own: Mapping[str, Tensor]) -> Weights:
     if not any(key.startswith('decoder.') for key in own):
         _drop(fitted, "decoder, as the config's has no weights", list(fitted.part('decoder.')))
     if 'head.concepts' not in own:
-        _drop(fitted, 'concepts, of which a probe has none', list(fitted.part('head.concepts')))
+        _drop(fitted, 'concepts, which this model does not have', list(fitted.part('head.concepts')))
     prefixes = tuple(prefix for prefix in ('backbone.', 'decoder.', 'head.concepts') if fitted.part(prefix))
     prefixes = prefixes if 'backbone.' in prefixes else ('backbone.', *prefixes)
     wanted = {key: value for key, value in own.items() if key.startswith(prefixes)}
