@@ -4,7 +4,7 @@ import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 
 from .backbones import ColorPosition
 from .data_preprocessor import ViCEDataPreprocessor
-from .decoders import HypercolumnDecoder, LightFPN, SegHeadDecoder
+from .decoders import HypercolumnDecoder, LightFPN, SegHeadDecoder, SubpixelDecoder
 from .embedder import EmbedderMixin
 from .heads import BaseMethodHead, ClusterProbeHead, DenseSwAVHead, LinearProbeHead, ODCHead, head_of
 from .segmentors import EncoderDecoder, ProbeSegmentor, load_embedder
@@ -23,6 +23,7 @@ __all__ = [
     'ODCHead',
     'ProbeSegmentor',
     'SegHeadDecoder',
+    'SubpixelDecoder',
     'ViCE',
     'ViCEDataPreprocessor',
     'head_of',

@@ -1,8 +1,10 @@
 """The network of ViCE: a backbone, a decoder, and the embedding map they give."""
 
+import inspect
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
@@ -10,7 +12,9 @@ from torch import Tensor, nn
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
-from .utils import check_decoder_fits
+from .utils import check_decoder_fits, layer_depth, try_encoder
+
+_PARTS = ('backbone', 'decoder')
 
 
 class EmbedderMixin:
@@ -24,6 +28,7 @@ class EmbedderMixin:
     decoder: nn.Module
 
     memory_format = torch.contiguous_format
+    frozen: tuple[str, ...] = ()
 
     def build_embedder(
         self: BaseModel,
@@ -31,35 +36,94 @@ class EmbedderMixin:
         decoder: ConfigType,
         channels_last: bool = False,
         compile: bool | dict = False,
+        frozen: Sequence[str] = (),
     ) -> None:
         """Build both parts from their configs.
 
         Args:
-            backbone: Any backbone of MMSegmentation or MMPretrain that returns a pyramid of feature maps.
-            decoder: A decoder of :mod:`mmvice.models.decoders`.
+            backbone: A backbone of MMSegmentation, MMPretrain or timm that returns feature maps.
+            decoder: A decoder of :mod:`mmvice.models.decoders`. Its ``in_channels`` default to what the backbone gives.
             channels_last: Keep weights, images and feature maps with their channels next to each other.
             compile: Run both parts through ``torch.compile``, with these arguments if it is a dict. Names of weights
                 stay as they are.
+            frozen: Which of 'backbone' and 'decoder' stay as they are: no gradients, no graph, evaluation mode.
+
+        Raises:
+            ValueError: If backbone and decoder do not fit, or ``frozen`` names another part.
         """
+        if isinstance(frozen, str) or not set(frozen) <= set(_PARTS):
+            raise ValueError(f"frozen must be a tuple of some of 'backbone' and 'decoder', got {frozen!r}")
+        self.frozen = tuple(frozen)
         self.backbone = MODELS.build(backbone)
-        self.decoder = MODELS.build(decoder)
-        check_decoder_fits(self.backbone, self.decoder)
+        self.encoder, maps = try_encoder(self.backbone)
+        self.decoder = MODELS.build(self._with_channels(decoder))
+        check_decoder_fits(self.backbone, self.decoder, maps=maps)
         if channels_last:
             self.memory_format = torch.channels_last
         for part in (self.backbone, self.decoder):
             part.to(memory_format=self.memory_format)
             if compile is not False:
                 part.compile(**({} if compile is True else compile))
+        self.train(self.training)
+
+    def _with_channels(self, decoder: ConfigType) -> ConfigType:
+        """The config of a decoder with the channels of the backbone where it names none."""
+        cls = MODELS.get(decoder['type']) if isinstance(decoder['type'], str) else decoder['type']
+        wanted = cls is not None and 'in_channels' in inspect.signature(cls.__init__).parameters
+        if not wanted or 'in_channels' in decoder:
+            return decoder
+        if self.encoder is None:
+            raise ValueError(
+                f'{type(self.backbone).__name__} could not be run on a small image to see what it gives: name the '
+                'channels of its maps as model.decoder.in_channels'
+            )
+        return {**decoder, 'in_channels': self.encoder.out_channels}
 
     @property
     def embed_dims(self) -> int:
         """Number of channels D of an embedding."""
         return self.decoder.embed_dims
 
+    def train(self: BaseModel, mode: bool = True) -> BaseModel:
+        """Switch to training or evaluation; what is frozen stays in evaluation."""
+        super().train(mode)
+        for name in self.frozen:
+            part = getattr(self, name)
+            part.eval()
+            part.requires_grad_(False)  # backbones of MMSegmentation redo it in train()
+        return self
+
     def embed(self, inputs: Tensor) -> EmbeddingMap:
-        """Embed normalised images (B, 3, H, W)."""
+        """Embed normalised images (B, 3, H, W) of any size.
+
+        The backbone sees them resized to the nearest multiple of its largest stride, so that each of its cells covers
+        the same share of the image; the map keeps their own size.
+        """
+        size, multiple = inputs.shape[-2:], 1 if self.encoder is None else self.encoder.multiple
+        fitted = [max(round(side / multiple), 1) * multiple for side in size]
+        if list(size) != fitted:
+            inputs = F.interpolate(inputs, fitted, mode='bilinear', align_corners=False)
         inputs = inputs.contiguous(memory_format=self.memory_format)
-        return EmbeddingMap(self.decoder(self.backbone(inputs)), inputs.shape[-2:])
+        with self._graph_unless_frozen('backbone'):
+            features = self.backbone(inputs)
+        with self._graph_unless_frozen('backbone', 'decoder'):
+            return EmbeddingMap(self.decoder(features), size)
+
+    def _graph_unless_frozen(self, *parts: str) -> torch.set_grad_enabled:
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not set(parts) <= set(self.frozen))
+
+    def get_layer_depth(self, param_name: str) -> tuple[int, int]:
+        """Depth of the layer of a parameter, for MMPretrain's ``LearningRateDecayOptimWrapperConstructor``.
+
+        Returns:
+            tuple: The depth, from 0 at the image, and the number of layers; all that is no backbone is the last one.
+        """
+        part, _, name = param_name.partition('.')
+        if part == 'backbone':
+            return layer_depth(self.backbone, name)
+        first, _ = next(iter(self.backbone.named_parameters()))
+        number = layer_depth(self.backbone, first)[1]
+        return number - 1, number
 
     def embed_sizes(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
         """Embed images of any sizes, those of one size together.

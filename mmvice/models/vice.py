@@ -32,6 +32,8 @@ class ViCE(EmbedderMixin, BaseModel):
             where the file has them: a checkpoint file, a work folder (its latest checkpoint), or what MMEngine can
             fetch, such as ``torchvision://resnet18``; :mod:`mmvice.utils.weight_formats` says what is recognised. The
             rest is initialised as its configs say. Defaults to None.
+        frozen (tuple[str]): Which of 'backbone' and 'decoder' stay as they are: in evaluation mode, without gradients
+            and graph. Defaults to (): both learn.
         channels_last (bool): Lay out weights and feature maps of the network with channels last. Defaults to False.
         compile (bool | dict): Run backbone and decoder through ``torch.compile``, with these arguments if it is a
             dict. Not to be confused with the Runner's ``compile``, which takes in the whole step. Defaults to False.
@@ -50,6 +52,7 @@ class ViCE(EmbedderMixin, BaseModel):
         head: ConfigType,
         data_preprocessor: OptConfigType = None,
         pretrained: str | None = None,
+        frozen: Sequence[str] = (),
         channels_last: bool = False,
         compile: bool | dict = False,
         train_cfg: None = None,
@@ -58,7 +61,7 @@ class ViCE(EmbedderMixin, BaseModel):
         if train_cfg is not None:
             raise ValueError(f'ViCE has no train_cfg={train_cfg!r}: take it out')
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
-        self.build_embedder(backbone, decoder, channels_last, compile)
+        self.build_embedder(backbone, decoder, channels_last, compile, frozen)
         self.head = MODELS.build({'embed_dims': self.embed_dims, **head})
         if not isinstance(self.head, BaseMethodHead):
             raise TypeError(

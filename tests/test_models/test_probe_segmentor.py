@@ -108,7 +108,7 @@ def test_a_head_of_another_size_is_refused():
 
 
 def test_end_to_end_the_embedder_learns_too():
-    model = build(freeze_embedder=False).train()
+    model = build(frozen=()).train()
     assert model.backbone.training and model.decoder.training
     before = {n: b.clone() for n, b in model.backbone.named_buffers()}
     samples = [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(3, (1, 32, 40)))) for _ in range(2)]

@@ -355,7 +355,7 @@ POOLING = dict(
 @pytest.mark.parametrize('head', POOLING)
 def test_batch_norm_of_one_value_per_channel(refused, tool, probe, head):
     decoder = f"dict(_delete_=True, type='SegHeadDecoder', embed_dims=6, head={POOLING[head]})"
-    probe.write_text(f'{probe.read_text()}\nmodel = {{**model, **dict(decoder={decoder}, freeze_embedder=False)}}\n')
+    probe.write_text(f'{probe.read_text()}\nmodel = {{**model, **dict(decoder={decoder}, frozen=())}}\n')
     options = ['model.embedder_checkpoint=None', 'train_dataloader.batch_size']
     message = refused('train', probe, '--cfg-options', options[0], f'{options[1]}=1')
     assert (

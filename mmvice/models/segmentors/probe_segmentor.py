@@ -1,9 +1,11 @@
 """An embedder, frozen or not, with a probe on it, as a segmentor of MMSegmentation."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -29,8 +31,10 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
             its latest checkpoint; any format of :mod:`mmvice.utils.weight_formats` that has a decoder. None leaves the
             embedder as its configs initialise it: random, or with the backbone's own pretrained weights. It is read
             when a training starts; a checkpoint of the probe holds the embedder too. Defaults to None.
-        freeze_embedder (bool): Train the probe alone. False trains backbone and decoder with it, end to end: what the
-            same network reaches with labels, as a ceiling for pretraining. Defaults to True.
+        frozen (tuple[str]): Which of 'backbone' and 'decoder' stay as they are: in evaluation mode, without gradients
+            and graph. With () both train with the probe, end to end: what the same network reaches with labels, as a
+            ceiling for pretraining. Defaults to both: the probe trains alone.
+        freeze_embedder (bool, optional): Former name: True is ``frozen=('backbone', 'decoder')``, False ``frozen=()``.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
@@ -50,7 +54,8 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         decoder: ConfigType,
         decode_head: ConfigType,
         embedder_checkpoint: str | None = None,
-        freeze_embedder: bool = True,
+        frozen: Sequence[str] = ('backbone', 'decoder'),
+        freeze_embedder: bool | None = None,
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -63,7 +68,12 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
                 'of the backbone alone as backbone.init_cfg'
             )
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
-        self.build_embedder(backbone, decoder)
+        if freeze_embedder is not None:
+            frozen = ('backbone', 'decoder') if freeze_embedder else ()
+            print_log(
+                f'model.freeze_embedder={freeze_embedder} is now called frozen={frozen}', 'current', logging.WARNING
+            )
+        self.build_embedder(backbone, decoder, frozen=frozen)
         self.decode_head = MODELS.build({'in_channels': self.embed_dims, **decode_head})
         if self.decode_head.embed_dims != self.embed_dims:
             raise ValueError(
@@ -73,25 +83,11 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         if (test_cfg or {}).get('mode', 'whole') != 'whole':
             raise ValueError(f"ProbeSegmentor predicts whole images: test_cfg.mode must be 'whole', got {test_cfg}")
         self.embedder_checkpoint = embedder_checkpoint
-        self.freeze_embedder = freeze_embedder
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
         self.align_corners = self.decode_head.align_corners
         self.num_classes = self.decode_head.num_classes
         self.out_channels = self.decode_head.out_channels
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> 'ProbeSegmentor':
-        """Switch the probe to training or evaluation; a frozen embedder stays in evaluation."""
-        super().train(mode)
-        if not self.freeze_embedder:
-            return self
-        self.backbone.eval()
-        self.decoder.eval()
-        # backbones of MMSegmentation redo requires_grad in train()
-        for module in (self.backbone, self.decoder):
-            module.requires_grad_(False)
-        return self
 
     def init_weights(self) -> None:
         """Initialise the probe, and the embedder from ``embedder_checkpoint``."""
@@ -101,11 +97,6 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         self.backbone.init_cfg = None
         super().init_weights()
         load_embedder(self, self.embedder_checkpoint)
-
-    def embed(self, inputs: Tensor) -> EmbeddingMap:
-        """Embed images (B, 3, H, W), without gradients if the embedder is frozen."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_embedder):
-            return super().embed(inputs)
 
     def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
         """What MMSegmentation calls :meth:`embed`."""
@@ -117,7 +108,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
 
     def loss(self, inputs: Tensor | Sequence[Tensor], data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of the probe on a batch of images with ``gt_sem_seg``: (B, 3, H, W), or a list of (3, H, W)."""
-        if not self.freeze_embedder and not isinstance(inputs, Tensor):
+        if set(self.frozen) != {'backbone', 'decoder'} and not isinstance(inputs, Tensor):
             # batch norm of an embedder that learns takes its statistics from one batch, and in every process from one
             inputs, data_samples = stack_batch(inputs, data_samples, size_divisor=1)
         maps = self.embed_sizes(inputs)

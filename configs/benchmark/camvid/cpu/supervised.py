@@ -7,7 +7,7 @@ _base_ = [
 ]
 model = dict(
     type='ProbeSegmentor',
-    freeze_embedder=False,
+    frozen=(),
     decoder=dict(embed_dims=64),
     decode_head=dict(type='LinearProbeHead', num_classes=11, num_filters=256),
 )

@@ -1,0 +1,141 @@
+"""Any network of timm as a backbone."""
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.utils import OptMultiConfig
+from torch import Tensor, nn
+
+from mmvice.registry import MODELS
+from mmvice.utils.timm import import_timm
+
+# Arguments of timm's networks that let them take images of any size
+_ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False, always_partition=True)
+
+
+@MODELS.register_module()
+class TimmEncoder(BaseModule):
+    """A network of timm that gives the feature maps of some of its layers.
+
+    A network with stages (ResNet, EfficientNet, ConvNeXt, Swin, ...) gives the maps of its last stages, a plain Vision
+    Transformer (DeiT, DINO, DINOv2 and DINOv3 with or without registers, MAE, ...) those of its last blocks, without
+    class token and registers. The whole network is kept, without its classifier, under timm's names; layers behind the
+    last map have no gradients.
+
+    Args:
+        name (str): A name of ``timm.list_models()``, such as 'vit_small_patch14_dinov2'.
+        layers (int | Sequence[int]): The last so many stages or blocks, or their indices; negative ones count from the
+            end. Defaults to 4.
+        norm (bool): Apply the final norm of a plain Vision Transformer to each of its maps, as DINO and DINOv2 do.
+            Networks with stages have none that fits all of them. Defaults to True.
+        init_cfg (dict, optional): Initialization config. Defaults to None: timm's own random weights.
+        kwargs: More arguments of ``timm.create_model``, such as ``drop_path_rate``.
+
+    Attributes:
+        out_channels (tuple[int]): Channels of each map, finest first.
+        strides (tuple[int]): Pixels between neighbouring cells of each map.
+        patch_size (int | None): Side of the patches of a plain Vision Transformer.
+        mean, std (tuple[float]): Of the images that timm's weights were trained on: RGB, 0 to 255.
+
+    Raises:
+        ImportError: If timm is not installed.
+        ValueError: If timm has no such network, or the network has no such layers or no feature maps.
+
+    Example:
+        >>> encoder = TimmEncoder('resnet18', layers=2)
+        >>> encoder.out_channels, encoder.strides
+        ((256, 512), (16, 32))
+    """
+
+    def __init__(
+        self, name: str, layers: int | Sequence[int] = 4, norm: bool = True, init_cfg: OptMultiConfig = None, **kwargs
+    ) -> None:
+        super().__init__(init_cfg)
+        timm = import_timm()
+        if not timm.is_model(name):
+            raise ValueError(_unknown(name, timm))
+        kwargs = dict(num_classes=0) | kwargs
+        with torch.device('meta'):
+            twin = timm.create_model(name, pretrained=False, **kwargs)
+        known = inspect.signature(type(twin).__init__).parameters
+        self.name = name
+        self.model = timm.create_model(
+            name, pretrained=False, **{key: value for key, value in _ANY_SIZE.items() if key in known} | kwargs
+        )
+        maps = _feature_info(self.model, name)
+        self.layers = _indices(layers, len(maps), name)
+        maps = [maps[index] for index in self.layers]
+        self.out_channels = tuple(info['num_chs'] for info in maps)
+        self.strides = tuple(info['reduction'] for info in maps)
+        plain = len({info['reduction'] for info in _feature_info(self.model, name)}) == 1
+        self.patch_size = self.strides[0] if plain else None
+        self.norm = norm and plain
+        cfg = self.model.pretrained_cfg
+        self.mean, self.std = (tuple(255 * value for value in cfg[key]) for key in ('mean', 'std'))
+        twin.prune_intermediate_layers(list(self.layers), prune_norm=not self.norm, prune_head=True)
+        used = dict(twin.named_parameters())
+        for key, parameter in self.model.named_parameters():
+            if key not in used:
+                parameter.requires_grad_(False)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps [(B, C_s, H / stride_s, W / stride_s)] of normalised images (B, 3, H, W).
+
+        H and W must be multiples of the largest stride; :meth:`EmbedderMixin.embed` sees to that.
+
+        Raises:
+            ValueError: If the network takes no images of this size.
+        """
+        try:
+            return tuple(
+                self.model.forward_intermediates(
+                    inputs, indices=list(self.layers), norm=self.norm, stop_early=True, intermediates_only=True
+                )
+            )
+        except (AssertionError, RuntimeError) as error:
+            own = tuple(self.model.pretrained_cfg['input_size'][1:])
+            if tuple(inputs.shape[-2:]) == own or isinstance(error, torch.cuda.OutOfMemoryError):
+                raise
+            raise ValueError(
+                f'{self.name} takes no images of {inputs.shape[-2]}x{inputs.shape[-1]}: '
+                f'{str(error).splitlines()[0]}; give it images of {own[0]}x{own[1]}, or its argument img_size'
+            ) from error
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of the layer of a parameter, from 0 at the image, and the number of layers, as MMPretrain asks for."""
+        from timm.models import group_parameters
+
+        if not hasattr(self, '_depths'):
+            groups = group_parameters(self.model, self.model.group_matcher(coarse=False))
+            self._depths = {name: depth for depth, names in enumerate(groups.values()) for name in names}
+        return self._depths[param_name.removeprefix(f'{prefix}model.')], max(self._depths.values()) + 2
+
+
+def _unknown(name: str, timm) -> str:
+    import difflib
+
+    known = timm.list_models()
+    near = difflib.get_close_matches(name, known, 3)
+    return f'timm {timm.__version__} has no network {name!r}; ' + (
+        f'similar names are {", ".join(near)}' if near else f'timm.list_models() lists the {len(known)} it has'
+    )
+
+
+def _feature_info(model: nn.Module, name: str) -> list[dict]:
+    info = getattr(model, 'feature_info', None)
+    info = getattr(info, 'info', info)
+    if not info or not hasattr(model, 'forward_intermediates'):
+        raise ValueError(f'{name} of timm gives no feature maps of its layers: choose another network')
+    return list(info)
+
+
+def _indices(layers: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
+    asked = list(range(-layers, 0)) if isinstance(layers, int) else list(layers)
+    if not asked or any(not -count <= index < count for index in asked):
+        raise ValueError(
+            f'layers={layers} must name some of the {count} layers of {name}: 1 to {count} for the last ones, or '
+            f'indices from 0 to {count - 1}'
+        )
+    return tuple(sorted({index % count for index in asked}))
