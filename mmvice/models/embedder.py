@@ -100,7 +100,7 @@ class EmbedderMixin:
         the same share of the image; the map keeps their own size.
         """
         size, multiple = inputs.shape[-2:], 1 if self.encoder is None else self.encoder.multiple
-        fitted = [max(round(side / multiple), 1) * multiple for side in size]
+        fitted = [max((2 * side + multiple) // (2 * multiple), 1) * multiple for side in size]
         if list(size) != fitted:
             inputs = F.interpolate(inputs, fitted, mode='bilinear', align_corners=False)
         inputs = inputs.contiguous(memory_format=self.memory_format)
