@@ -84,7 +84,8 @@ $(STAMP): setup.cfg setup.py pyproject.toml $(wildcard requirements/*.txt) | $(R
 	@echo "== Installing requirements into $(VENV) (minutes and some GB the first time, PyTorch above all)"
 	@set -o pipefail; faiss=cpu; if $(PIP) show -q faiss-gpu 2> /dev/null; then faiss=gpu; fi; \
 	$(PIP) install --progress-bar off -c requirements/tested.txt -r requirements/mminstall.txt \
-	    -r requirements/runtime.txt -r requirements/$$faiss.txt -r requirements/tests.txt | $(PROGRESS)
+	    -r requirements/runtime.txt -r requirements/$$faiss.txt -r requirements/encoders.txt -r requirements/tests.txt \
+	    | $(PROGRESS)
 	@echo "== Installing mmvice itself, from this folder"
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

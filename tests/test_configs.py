@@ -33,7 +33,10 @@ QUICK = (
     *('vice_r18_light-fpn_cluster-256_cityscapes-full', 'vice_r50_deeplabv3plus_linear-256-12k_coco-stuff27-full'),
 )
 
-LARGE_EMBEDDERS = ('r50_deeplabv3plus', 'r101_deeplabv3plus', 'r152_deeplabv3plus')
+LARGE_EMBEDDERS = (
+    *('r50_deeplabv3plus', 'r101_deeplabv3plus', 'r152_deeplabv3plus'),
+    *('timm-convnext-tiny_light-fpn', 'dinov3-convnext-tiny_light-fpn'),
+)
 
 
 def name(path):
@@ -158,8 +161,8 @@ def shrink(cfg, data, work_dir):
     if cfg.train_cfg.type != 'ClusterFitLoop':
         cfg.default_hooks.checkpoint.interval = 1
     if cfg.model.get('pretrained'):
-        depth = cfg.model.backbone.depth
-        assert cfg.model.pretrained == f'torchvision://resnet{depth}'
+        known = 'checkpoints/' if cfg.model.backbone.type == 'TimmEncoder' else 'torchvision://resnet'
+        assert cfg.model.pretrained.startswith(known)
         cfg.model.pretrained = None  # a download; tests of the loading itself are in test_models
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'EmbeddingVisualizationHook':
@@ -168,8 +171,21 @@ def shrink(cfg, data, work_dir):
     return cfg
 
 
+TINY = dict(
+    tf_efficientnet_lite0='test_efficientnet',
+    convnext_tiny='test_convnext',
+    deit_small_patch16_224='test_vit',
+    vit_small_patch14_reg4_dinov2='test_vit2',
+    vit_small_patch16_dinov3='test_vit3',
+)
+
+
 def thin(model):
-    """An eighth of the channels of a ResNet; test_embedders_train_under_vice has them all in full."""
+    """A network of a kind with few channels; test_embedders_train_under_vice has them all in full."""
+    if model.backbone.type == 'TimmEncoder':
+        pytest.importorskip('timm')
+        model.backbone.name = TINY[model.backbone.name.partition('.')[0]]
+        return
     model.backbone.base_channels = 8
     first = 8 if model.backbone.depth == 18 else 32
     parts = [model.decoder.get('head', model.decoder)] if 'decoder' in model else [model.decode_head]
@@ -220,7 +236,7 @@ def test_probes(path, data, tmp_path):
     thin(cfg.model)
     assert head.num_classes == len(DATASETS.get(cfg.train_dataloader.dataset.type).METAINFO['classes'])
     pretrained = cfg.model.embedder_checkpoint
-    assert (pretrained is None) == path.stem.startswith('random-init')
+    assert (pretrained is None) == path.stem.startswith(('random-init', 'encoder'))
     if pretrained is not None:
         source = source_of(pretrained)
         thin(source.model)
@@ -272,11 +288,17 @@ def test_finetuning(path, data, tmp_path):
 )
 def test_embedders_train_under_vice(path):
     cfg = Config.fromfile(path).model
+    if cfg.backbone.type == 'TimmEncoder':
+        pytest.importorskip('timm')
     cfg.update(type='ViCE', head=dict(type='DenseSwAVHead', num_concepts=8))
     model = revert_sync_batchnorm(MODELS.build(cfg)).train()
+    for key in ('mean', 'std'):
+        own = getattr(model.encoder, key)
+        assert own is None or model.data_preprocessor.get_buffer(key).flatten().tolist() == pytest.approx(own)
     e = model(torch.randn(2, 3, 64, 96))
     assert isinstance(e, EmbeddingMap) and e.embed_dims == 128 and e.size == (64, 96)
-    assert e.features.shape[-2:] == (16, 24)
+    # patches of 14 px cut the image resized to 70x98
+    assert e.features.shape[-2:] == ((20, 28) if model.encoder.patch_size == 14 else (16, 24))
     regions = torch.arange(4).repeat_interleave(16 * 96).reshape(1, 64, 96).repeat(2, 1, 1)
     model.head.loss(e, regions, [4], num_views=2)['loss'].backward()
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]

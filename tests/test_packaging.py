@@ -90,7 +90,7 @@ def test_every_requirement_is_pinned_in_the_tested_combination():
         return {line[0].lower() for line in lines if line}
 
     pinned = names(ROOT / 'requirements/tested.txt')
-    for file in ('mminstall', 'runtime', 'cpu', 'gpu', 'tests'):
+    for file in ('mminstall', 'runtime', 'cpu', 'gpu', 'encoders', 'tests'):
         assert names(ROOT / f'requirements/{file}.txt') <= pinned
 
 

@@ -35,6 +35,7 @@ class RunCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Look at model, optimizer and schedules, and into the label maps of training and validation."""
         checks.check_heads_fit(runner)
+        checks.warn_of_frozen_random_weights(runner)
         checks.warn_of_unused_keys(runner)
         checks.warn_of_short_schedules(runner)
         if is_main_process():
