@@ -85,8 +85,9 @@ def _describe(maps: Sequence[object]) -> str:
     return ', '.join(str(tuple(one.shape)) if isinstance(one, Tensor) else type(one).__name__ for one in maps)
 
 
-# A block of ResNets, Swin and Vision Transformers, ConvNeXt, and of most others
-_BLOCK = re.compile(r'(?:layer\d+|(?:stages|layers|blocks)\.\d+)(?:\.blocks)?(?:\.\d+)?(?=\.)')
+# A block of ResNets, Swin and Vision Transformers, ConvNeXt, and of most others, also behind the name of a wrapper; a
+# list of features of timm has stages_0 where the network has stages.0
+_BLOCK = re.compile(r'(?<!\w)(?:layer\d+|(?:stages|layers|blocks)[._]\d+)(?:\.blocks)?(?:\.\d+)?(?=\.)')
 
 
 def layer_depth(backbone: nn.Module, name: str) -> tuple[int, int]:
@@ -102,11 +103,11 @@ def layer_depth(backbone: nn.Module, name: str) -> tuple[int, int]:
     if hasattr(backbone, 'get_layer_depth'):
         depth, number = backbone.get_layer_depth(f'backbone.{name}', 'backbone.')
         return depth, number
-    names = [match.group() for key, _ in backbone.named_parameters() if (match := _BLOCK.match(key))]
+    names = [match.group() for key, _ in backbone.named_parameters() if (match := _BLOCK.search(key))]
     blocks = {block: depth for depth, block in enumerate(dict.fromkeys(names), start=1)}
-    match = _BLOCK.match(name)
+    match = _BLOCK.search(name)
     if match:
         return blocks[match.group()], len(blocks) + 2
     order = [key for key, _ in backbone.named_parameters()]
-    first = next((place for place, key in enumerate(order) if _BLOCK.match(key)), len(order))
+    first = next((place for place, key in enumerate(order) if _BLOCK.search(key)), len(order))
     return (0 if order.index(name) < first else len(blocks)), len(blocks) + 2
