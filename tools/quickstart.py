@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""Pretrain on built-in scenes, probe the trained and a random network, and write a report.
+"""Pretrain on built-in scenes, probe the network before and after it, and write a report.
 
 Nothing is downloaded and no GPU is needed. The report is DIR/report.html, the same numbers are in DIR/report.json.
+With --encoder FILE a decoder learns on an encoder that has weights.
 A second run goes on where the first one stopped, and does not repeat what is finished.
 """
 
@@ -47,6 +48,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--probe-steps', type=positive, metavar='N', help="steps of the linear probes (default: the config's)"
     )
     parser.add_argument('--threads', type=positive, metavar='N', help="of PyTorch on the CPU (default: PyTorch's own)")
+    parser.add_argument(
+        '--encoder', type=Path, metavar='FILE', help='weights of an encoder of timm, on which a decoder learns'
+    )
+    parser.add_argument(
+        '--encoder-name', metavar='NAME', help="what timm calls the encoder (default: what the file's name tells)"
+    )
     for name, what in (('pretrain', 'the pretraining config'), ('probe', 'all four probe configs')):
         parser.add_argument(
             f'--{name}-options',
@@ -91,13 +98,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         probe_steps=args.probe_steps,
         threads=args.threads,
         fresh=args.fresh,
+        encoder=args.encoder,
+        encoder_name=args.encoder_name,
         pretrain_options=args.pretrain_options,
         probe_options=args.probe_options,
     )
     try:
         with writing_told({'--work-dir DIR': args.work_dir}):
             numbers, page = quickstart.run()
-    except (FileExistsError, WritingError) as error:
+    except (FileExistsError, FileNotFoundError, ImportError, ValueError, WritingError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'\n{summary(numbers)}\n\n{page.resolve()}')
 

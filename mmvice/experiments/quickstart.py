@@ -1,4 +1,4 @@
-"""The quickstart: pretraining on procedural scenes, probes of the trained and of a random network, and a report."""
+"""The quickstart: pretraining on procedural scenes, probes of the network before and after, and a report."""
 
 import hashlib
 import json
@@ -33,6 +33,8 @@ from mmvice.utils.checkpoint import load_checkpoint_file
 from mmvice.version import __version__
 from mmvice.visualization import EmbeddingClusters, EmbeddingPCA, draw_labels, draw_sample, palette, sample_embeddings
 from mmvice.visualization.report import Curves, ReportContent, Scene, Verdict, judge, report_page
+
+from .encoder import folder_config, use_encoder
 
 PRETRAINING = 'vice/vice_r18-w32_light-fpn_adamw-400_synthetic-64x64.py'
 PROBES = {
@@ -124,6 +126,9 @@ class Quickstart:
         probe_steps: Steps of the linear probes; None for the config's.
         threads: Threads of PyTorch; None for one for each core.
         fresh: Repeat what is finished, too.
+        encoder: File of an encoder's weights: the decoder learns on it, and it stays as it is. None: half a ResNet-18
+            learns from random weights.
+        encoder_name: What timm calls that encoder; None: what the file's name tells.
         pretrain_options: Settings of the pretraining config to change.
         probe_options: Settings of all four probe configs to change.
     """
@@ -134,6 +139,8 @@ class Quickstart:
     probe_steps: int | None = None
     threads: int | None = None
     fresh: bool = False
+    encoder: Path | None = None
+    encoder_name: str | None = None
     pretrain_options: dict = field(default_factory=dict)
     probe_options: dict = field(default_factory=dict)
 
@@ -149,7 +156,7 @@ class Quickstart:
         networks: dict[str, Any] = dict(vice={}, random_init={})
         for number, (network, probe) in enumerate(PROBES, 2):
             name = f'{network}_{probe}'
-            title = f'{probe} probe of the {"trained" if network == "vice" else "random"} network'
+            title = f'{probe} probe of the {"trained" if network == "vice" else "untrained"} network'
             config = self.probe_config(network, probe, pretraining)
             networks[network][probe] = self._stage(number, title, name, config, self._probe)
             say('  '.join(f'{key} {networks[network][probe][key]:.2f}' for key in ('mIoU', 'aAcc')))
@@ -171,7 +178,7 @@ class Quickstart:
         cfg = self._load(PROBES[network, probe], f'{network}_{probe}')
         if probe == 'linear' and self.probe_steps is not None:
             cfg.train_cfg.max_iters = self.probe_steps
-        for name in ('backbone', 'decoder'):
+        for name in ('backbone', 'decoder', 'data_preprocessor'):
             cfg.model[name] = pretraining.model[name]
         start = INITIAL if network == 'random_init' else self._checkpoint('vice', pretraining).name
         cfg.model.embedder_checkpoint = str(self.work_dir / 'vice' / start)
@@ -185,6 +192,8 @@ class Quickstart:
         cfg = Config.fromfile(self.configs / config)
         cfg.runner_type = QuietRunner.__name__
         cfg.work_dir = str(self.work_dir / stage)
+        if self.encoder is not None:
+            use_encoder(cfg, self.encoder, self.encoder_name)
         return cfg
 
     def _checkpoint(self, stage: str, cfg: Config) -> Path:
@@ -217,6 +226,8 @@ class Quickstart:
     def _fingerprint(self, cfg: Config) -> str:
         """A digest of all settings of a stage, and of the weights that it starts from."""
         digest = hashlib.sha256(f'{__version__} {cfg.pretty_text}'.encode())
+        if cfg.model.get('pretrained'):
+            digest.update(Path(cfg.model.pretrained).read_bytes())
         embedder = cfg.model.get('embedder_checkpoint')
         if embedder:
             weights = load_checkpoint_file(embedder)['state_dict']
@@ -261,7 +272,7 @@ class Quickstart:
             classes=dataset.metainfo['classes'],
             palette=dataset.metainfo['palette'],
             facts=facts(settings, seconds),
-            commands=commands(self._checkpoint('vice', pretraining)),
+            commands=commands(self._checkpoint('vice', pretraining), pretraining),
         )
         page = self.work_dir / 'report.html'
         page.write_text(report_page(networks, content), encoding='utf-8')
@@ -274,7 +285,7 @@ class Quickstart:
         infos = [dataset.get_data_info(i) for i in indices or range(len(dataset))]
         colors = np.array(dataset.metainfo['palette'], np.uint8)
         pictures: list[dict[str, dict[str, np.ndarray]]] = [{} for _ in infos]
-        for network, title in dict(random_init='random', vice='trained').items():
+        for network, title in dict(random_init='untrained', vice='trained').items():
             linear, cluster = (
                 init_model(config.copy(), self._checkpoint(f'{network}_{probe}', config))
                 for probe in ('linear', 'cluster')
@@ -299,7 +310,7 @@ class Quickstart:
                 f'Held-out scene {info["sample_idx"] + 1}',
                 info['img'][..., ::-1],
                 draw_labels(info['gt_seg_map'], colors, border=False),
-                dict(trained=seen['trained'], random=seen['random']),
+                dict(trained=seen['trained'], untrained=seen['untrained']),
             )
             for info, seen in zip(infos, pictures)
         ]
@@ -308,6 +319,7 @@ class Quickstart:
         train, test = (probes['vice', 'linear'][f'{part}_dataloader'] for part in ('train', 'test'))
         return dict(
             configs=[PRETRAINING, *PROBES.values()],
+            encoder=pretraining.model.backbone.name if self.encoder is not None else None,
             steps=pretraining.train_cfg.max_iters,
             probe_steps=probes['vice', 'linear'].train_cfg.max_iters,
             images_per_step=pretraining.train_dataloader.batch_size,
@@ -376,7 +388,9 @@ def facts(settings: dict[str, Any], seconds: dict[str, float]) -> dict[str, str]
     stages = ', '.join(f'{name.replace("_", " ")} {value:.0f} s' for name, value in seconds.items())
     options = {name: value for name, value in settings['options'].items() if value}
     changed = {'changed settings': json.dumps(options)} if options else {}
+    encoder = {'encoder': f'{settings["encoder"]}, which stays as it is'} if settings['encoder'] else {}
     return {
+        **encoder,
         'pretraining': f'{settings["steps"]} steps of {settings["images_per_step"]} images, '
         f'from {settings["pretraining_scenes"]} scenes without labels; {settings["concepts"]} concepts',
         'probes': f'{settings["probe_training_scenes"]} labelled scenes; linear: {settings["probe_steps"]} steps; '
@@ -391,19 +405,29 @@ def facts(settings: dict[str, Any], seconds: dict[str, float]) -> dict[str, str]
     }
 
 
-def commands(checkpoint: Path) -> list[tuple[str, str]]:
-    """What to do next, as titles and shell lines."""
+def commands(checkpoint: Path, pretraining: Config | None = None) -> list[tuple[str, str]]:
+    """What to do next with a network, as titles and shell lines.
+
+    Args:
+        checkpoint: The network's.
+        pretraining: The config that it was pretrained with; None for that of the quickstart.
+    """
+    encoder = pretraining is not None and pretraining.model.get('pretrained')
+    if encoder:
+        config = shlex.quote(str(Path(pretraining.work_dir, Path(PRETRAINING).name)))  # as this run has changed it
+        folder = folder_config(pretraining.model.backbone.name)
+        weights = f' \\\n    model.pretrained={shlex.quote(str(encoder))}'
+    else:
+        config, weights = f'configs/{PRETRAINING}', ''
+        folder = 'configs/vice/vice_r18_light-fpn_adamw-2k_folder-64x64.py'
+    train = f'python tools/train.py {folder} \\\n    --cfg-options train_dataloader.dataset.data_root=FOLDER{weights}'
     return [
         (
             'See this network on your own images',
-            f'python tools/visualization/embeddings.py configs/{PRETRAINING} \\\n'
+            f'python tools/visualization/embeddings.py {config} \\\n'
             f'    {shlex.quote(str(checkpoint))} FOLDER --concepts --output-dir work_dirs/my_images',
         ),
-        (
-            'Pretrain on your own images, no labels needed',
-            'python tools/train.py configs/vice/vice_r18_light-fpn_adamw-2k_folder-64x64.py \\\n'
-            '    --cfg-options train_dataloader.dataset.data_root=FOLDER',
-        ),
+        *([('Pretrain on your own images, no labels needed', train)] if folder else []),
         (
             'Pretrain and probe on CamVid (in data/camvid)',
             'python tools/train.py configs/vice/vice_r18_light-fpn_adamw-2k_camvid-64x64.py\n'
@@ -411,18 +435,18 @@ def commands(checkpoint: Path) -> list[tuple[str, str]]:
             'bash tools/test.sh configs/linear_probe/vice_r18_light-fpn_linear-64-1k_camvid-96x128.py \\\n'
             '    work_dirs/vice_r18_light-fpn_linear-64-1k_camvid-96x128/iter_1000.pth',
         ),
-        ('Look at the views that a config makes', f'python tools/visualization/browse_views.py configs/{PRETRAINING}'),
+        ('Look at the views that a config makes', f'python tools/visualization/browse_views.py {config}'),
     ]
 
 
 def summary(numbers: dict[str, Any]) -> str:
     """The numbers as a table for the terminal, and the verdict."""
-    lines = ['                          mIoU    aAcc']
+    lines = ['                            mIoU    aAcc']
     for network, probe in sorted(PROBES, key=lambda key: key[1], reverse=True):
-        name = f'{probe} probe, {"trained" if network == "vice" else "random"}'
+        name = f'{probe} probe, {"trained" if network == "vice" else "untrained"}'
         of = numbers[network][probe]
         part = part_of_classes(values['IoU'] for values in of.get('per_class', {}).values())
-        lines.append(f'{name:<23} {of["mIoU"]:6.2f}  {of["aAcc"]:6.2f}' + (f'  mIoU{part}' if part else ''))
+        lines.append(f'{name:<25} {of["mIoU"]:6.2f}  {of["aAcc"]:6.2f}' + (f'  mIoU{part}' if part else ''))
     return '\n'.join([*lines, Verdict(**numbers['verdict']).headline])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .charts import line_chart
 
-NETWORKS = {'vice': 'trained', 'random_init': 'random'}
+NETWORKS = {'vice': 'trained', 'random_init': 'untrained'}
 PROBES = {'linear': 'Linear probe', 'cluster': 'Cluster probe'}
 CLEAR_GAIN = 1.0  # points of mIoU below which a difference is not called clear
 
@@ -51,7 +51,7 @@ class ReportContent(NamedTuple):
 
 
 def judge(numbers: dict[str, dict[str, dict[str, float]]]) -> Verdict:
-    """Say whether the trained network beats the random one on the held-out images.
+    """Say whether the trained network beats the untrained one on the held-out images.
 
     Args:
         numbers: ``{'vice' | 'random_init': {'linear' | 'cluster': {'mIoU': .., 'aAcc': ..}}}`` in per cent.
@@ -66,10 +66,10 @@ def judge(numbers: dict[str, dict[str, dict[str, float]]]) -> Verdict:
     if all(gain >= CLEAR_GAIN for gain in gains.values()):
         smaller = min(gains.values())
         margin = f'at least {math.floor(smaller * 10) / 10:.1f} points of mIoU'
-        headline = f'Pretraining helped: with both probes the trained network beats the random one by {margin}.'
+        headline = f'Pretraining helped: with both probes the trained network beats the untrained one by {margin}.'
         return Verdict('better', headline, details)
     if all(gain <= 0 for gain in gains.values()):
-        headline = 'Pretraining did not help: with neither probe does the trained network beat the random one.'
+        headline = 'Pretraining did not help: with neither probe does the trained network beat the untrained one.'
         return Verdict('worse', headline, details)
     if all(gain > 0 for gain in gains.values()):
         weak = ' and '.join(PROBES[probe].lower() for probe, gain in gains.items() if gain < CLEAR_GAIN)
@@ -78,12 +78,12 @@ def judge(numbers: dict[str, dict[str, dict[str, float]]]) -> Verdict:
         return Verdict('mixed', headline, details)
     winning = next(PROBES[probe].lower() for probe, gain in gains.items() if gain > 0)
     losing = next(PROBES[probe].lower() for probe, gain in gains.items() if gain <= 0)
-    headline = f'Mixed: the trained network beats the random one with the {winning}, but not with the {losing}.'
+    headline = f'Mixed: the trained network beats the untrained one with the {winning}, but not with the {losing}.'
     return Verdict('mixed', headline, details)
 
 
-def _compare(title: str, trained: dict[str, float], random: dict[str, float]) -> str:
-    pairs = ', '.join(f'{name} {trained[name]:.1f} % (random {random[name]:.1f} %)' for name in ('mIoU', 'aAcc'))
+def _compare(title: str, trained: dict[str, float], untrained: dict[str, float]) -> str:
+    pairs = ', '.join(f'{name} {trained[name]:.1f} % (untrained {untrained[name]:.1f} %)' for name in ('mIoU', 'aAcc'))
     return f'{title}: {pairs}.'
 
 
@@ -145,7 +145,7 @@ def _numbers_section(numbers: dict[str, Any]) -> str:
         f'<tbody>{"".join(rows)}</tbody></table></div>'
     )
     text = (
-        'Both networks are frozen. The trained one was pretrained on unlabelled scenes; the random one is the same '
+        'Both networks are frozen. The trained one was pretrained on unlabelled scenes; the untrained one is the same '
         'network as it was before the first step. The <b>linear probe</b> learns one linear map from embeddings to '
         'classes. The <b>cluster probe</b> finds k-means clusters without labels, then names each by its most frequent '
         'class (Sec. 4.3). Scores are over held-out scenes, in per cent: mIoU averages the intersection over union of '

@@ -16,7 +16,7 @@ def scores(mean: float, accuracy: float = 60.0) -> dict:
 
 
 def numbers(linear: tuple[float, float], cluster: tuple[float, float]) -> dict:
-    """Of the trained and the random network with each probe."""
+    """of the trained and the untrained network with each probe."""
     networks = ('vice', 'random_init')
     return {net: dict(linear=scores(linear[i]), cluster=scores(cluster[i])) for i, net in enumerate(networks)}
 
@@ -37,7 +37,7 @@ def test_the_verdict_follows_the_numbers(linear, cluster, kind, words):
     verdict = judge(numbers(linear, cluster))
     assert verdict.kind == kind
     assert words in verdict.headline
-    assert f'mIoU {linear[0]:.1f} % (random {linear[1]:.1f} %)' in verdict.details
+    assert f'mIoU {linear[0]:.1f} % (untrained {linear[1]:.1f} %)' in verdict.details
 
 
 def content(**changes) -> ReportContent:
@@ -47,7 +47,7 @@ def content(**changes) -> ReportContent:
         curves=dict(loss=([10, 20], [4.1, 3.0])),
         num_concepts=64,
         views=[picture],
-        scenes=[Scene('<scene>', picture, picture, dict(trained=of_network, random=of_network))],
+        scenes=[Scene('<scene>', picture, picture, dict(trained=of_network, untrained=of_network))],
         classes=CLASSES,
         palette=[(0, 0, 0), (255, 0, 0)],
         facts=dict(seed='<0>'),
