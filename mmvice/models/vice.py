@@ -15,7 +15,7 @@ from mmvice.structures import EmbeddingMap, ViewsDataSample
 
 from .embedder import EmbedderMixin, build_preprocessor
 from .heads import BaseMethodHead
-from .utils import load_pretrained
+from .utils import initialize
 
 
 @MODELS.register_module()
@@ -76,17 +76,12 @@ class ViCE(EmbedderMixin, BaseModel):
         self._ddp_params_and_buffers_to_ignore = [f'head.{name}' for name in self.head.process_state]
 
     def init_weights(self) -> None:
-        """Initialise all parts, and then load ``pretrained``, which every weight of the backbone must come from.
+        """Initialise all parts, the backbone from ``pretrained`` or the checkpoint that its ``init_cfg`` names.
 
         Raises:
             ValueError: If the file does not fit, or has weights that are not accounted for; the message lists them.
         """
-        if self.pretrained is None:
-            super().init_weights()
-            return
-        self.backbone.init_cfg = None
-        super().init_weights()
-        load_pretrained(self, self.pretrained)
+        initialize(self, super().init_weights, self.pretrained)
 
     def forward(
         self, inputs: Tensor | Sequence[Tensor], data_samples: list | None = None, mode: str = 'tensor'

@@ -4,6 +4,7 @@ A checkpoint is a pickle, and a pickle can call anything. MMEngine asks torch fo
 a file it unpickles the file all the same. Here a refusal stays one.
 """
 
+import argparse
 import errno
 import io
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
+from types import ModuleType
 from typing import Any
 
 import mmengine.runner.checkpoint
@@ -63,7 +65,7 @@ def _named(function: Callable, name: str) -> Callable:
 @cache
 def _allowed_globals() -> tuple[Any, ...]:
     """What MMEngine puts into a checkpoint beside tensors and plain containers: logged curves, NumPy values and
-    the curve of ``OneCycleLR``.
+    the curve of ``OneCycleLR``; and the command line that DINO, MAE and timm put there, which only holds values.
 
     NumPy 1 and 2 name the two functions that make arrays and scalars differently; a file of either is read by both.
     """
@@ -71,6 +73,7 @@ def _allowed_globals() -> tuple[Any, ...]:
     numbers = np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?'
     return (
         *_METHODS,
+        argparse.Namespace,
         np.ndarray,
         np.dtype,
         *{type(np.dtype(code)) for code in numbers},
@@ -92,17 +95,21 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     """Load a checkpoint file, allowing tensors, plain containers and what MMEngine adds to them, and nothing else.
 
     Args:
-        path: A local file, as :meth:`mmengine.runner.Runner.save_checkpoint` or ``torch.save`` writes it.
+        path: A local file, as :meth:`mmengine.runner.Runner.save_checkpoint` or ``torch.save`` writes it, or one of
+            the package safetensors, whose name ends in .safetensors.
         map_location: As in :func:`torch.load`.
 
     Raises:
         FileNotFoundError: There is no such file.
+        ImportError: It ends in .safetensors, and that package is not installed.
         pickle.UnpicklingError: The file holds something else, or is not a checkpoint; nothing of it has been run.
         ValueError: The file is read, but is no dict of weights, as of :func:`check_structure`.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f'no checkpoint file at {file}')
+    if file.suffix == '.safetensors':
+        return _load_safetensors(file, map_location)
     refuse_foreign(file)
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     try:
@@ -114,6 +121,34 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
         raise explained from error
     check_structure(checkpoint, file)
     return checkpoint
+
+
+def import_safetensors() -> ModuleType:
+    """Import the package safetensors, with its functions for torch.
+
+    Raises:
+        ImportError: If it is not installed; the message says how to install it.
+    """
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError(
+            f'files that end in .safetensors need the package safetensors ({error}): pip install -r '
+            'requirements/encoders.txt'
+        ) from error
+    return safetensors
+
+
+def _load_safetensors(file: Path, map_location: Any) -> dict[str, Tensor]:
+    package = import_safetensors()
+    try:
+        weights = package.torch.load(file.read_bytes())
+    except package.SafetensorError as error:
+        raise DamagedCheckpointError(
+            f'{file} cannot be read by the package safetensors, is it complete? It has '
+            f'{readable_size(file.stat().st_size)} ({error})'
+        ) from error
+    return {name: value.to(map_location or 'cpu') for name, value in weights.items()}
 
 
 def _explained(error: Exception, file: Path) -> UnpicklingError | None:

@@ -6,7 +6,7 @@ error: half of a network loaded in silence looks like a method that does not wor
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,8 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .checkpoint import load_checkpoint_file, register_safe_checkpoint_loading, resolve_checkpoint
+from .weight_containers import shorten, weights_within
 
-# Where training frameworks keep the weights inside a checkpoint; VISSL nests the last three.
-CONTAINERS = ('state_dict', 'model_state_dict', 'classy_state_dict', 'base_model', 'model')
 # What wraps a network and puts its own name before every weight.
 WRAPPERS = re.compile(r'(?:(?:module|model|base_model|trunk|_feature_blocks|_orig_mod)\.)+')
 
@@ -57,6 +56,15 @@ _VICE_BACKBONE = {
 _VICE_CONCEPTS = r'(?:heads\.\d+\.)?prototypes0\.weight'
 _CLASSIFIER = {r'(?:backbone\.)?fc\..+': 'classifier'}
 _PREPROCESSOR = {r'data_preprocessor\..+': 'data preprocessor'}
+# https://github.com/facebookresearch/dino, dinov2 and dinov3, https://github.com/bytedance/ibot
+_DINO_HEADS = {
+    r'(?:dino|ibot)_head\..+': 'projection head',
+    r'head\.(?:mlp|last_layer|last_norm)\d*\..+': 'projection head',
+}
+_SWAV_HEADS = {
+    r'heads\..+': 'heads of VISSL',
+    r'(?:projection_head|prototypes\d*)\..+': 'projection head and prototypes of SwAV',
+}
 
 VICE_FPN = WeightFormat(
     "checkpoint of the authors' ViCE code",
@@ -109,6 +117,7 @@ OPENMMLAB = WeightFormat(
         r'queue\d*(?:_ptr)?': 'queue',
         r'(?:encoder_k|momentum_encoder|target_net|teacher)\..+': 'momentum encoder',
         r'(?:target_generator|enc_dec_norms|enc_dec_projectors|mask_tokens)\..+': 'parts of masked image modelling',
+        **_DINO_HEADS,
         **_PREPROCESSOR,
     },
     may_lack_output_norms=True,
@@ -127,21 +136,39 @@ BARE_RESNET = WeightFormat(
     'ResNet with names as in torchvision',
     (r'(?:conv1|stem\.0)\.', r'layer1\.0\.'),
     {RESNET: r'backbone.\1'},
-    {
-        **_CLASSIFIER,
-        r'heads\..+': 'heads of VISSL',
-        r'(?:projection_head|prototypes\d*)\..+': 'projection head and prototypes of SwAV',
-    },
+    {**_CLASSIFIER, **_SWAV_HEADS},
 )
 BARE_STAGES = WeightFormat(
     'backbone of OpenMMLab without a prefix',
     (r'stages\.0\.', r'(?:downsample_layers\.0|patch_embed\.projection)\.'),
-    {r'((?:downsample_layers|patch_embed|stages|norm\d)\..+)': r'backbone.\1'},
+    {r'((?:(?:downsample_layers|patch_embed|stages|norm\d)\..+|absolute_pos_embed))': r'backbone.\1'},
     {r'head\..+': 'head'},
     may_lack_output_norms=True,
 )
+_NOT_OF_TIMM = {
+    **_DINO_HEADS,
+    **_SWAV_HEADS,
+    r'decoder_.+': 'decoder of a masked autoencoder',
+    r'norms\.3\..+': 'second name of the last norm',  # ConvNeXt of DINOv3
+}
+TIMM = WeightFormat(
+    'network with the names of timm, or of its authors',
+    (),
+    {rf'(?!(?:{"|".join(_NOT_OF_TIMM)})$)(.+)': r'backbone.\1'},
+    _NOT_OF_TIMM,
+)
 FORMATS = (VICE_FPN, VICE_DEEPLAB, MMVICE, MMSEG, OPENMMLAB, MOCO, BARE_RESNET, BARE_STAGES)
+# For a TimmEncoder, whose names only timm knows
+FORMATS_FOR_TIMM = (VICE_FPN, VICE_DEEPLAB, MMVICE, MMSEG, OPENMMLAB, MOCO, TIMM)
 EMPTY = WeightFormat('file without weights', (), {})
+# Networks that OpenMMLab's have other names for: timm's, lukemelas' EfficientNets, Facebook's ConvNeXt
+OF_TIMM = re.compile(
+    r'(?:backbone\.)?(?:patch_embed\.proj\.|_?conv_stem\.|(?:.+\.)?(?:dwconv|conv_dw)\.|blocks\.\d+\.|stages\.\d+\.blocks\.)'
+)
+USE_TIMM = (
+    "if these are weights of timm, DINO, DINOv2, DINOv3, MAE, Facebook's ConvNeXt or an EfficientNet, use "
+    "backbone=dict(type='TimmEncoder', name='...') with timm's name of the network"
+)
 # Named alike in both of torchvision's families
 TORCHVISION_FEATURES = re.compile(r'features\.\d+\.\d+\.')
 
@@ -182,12 +209,20 @@ class Weights:
         return '; '.join(lines)
 
 
-def read_weights(location: str | Path) -> Weights:
+def own_names(names: Iterable[str]) -> WeightFormat:
+    """The format of a backbone's own names without a prefix, for a backbone with these names."""
+    mark = '|'.join(map(re.escape, names))
+    return WeightFormat('backbone without a prefix', (f'(?:{mark})$',), {r'(.+)': r'backbone.\1'})
+
+
+def read_weights(location: str | Path, formats: Sequence[WeightFormat] = FORMATS, prefix: str = '') -> Weights:
     """Read the weights of a checkpoint of any known format.
 
     Args:
         location: A file, the work folder of a run (its latest checkpoint), or what MMEngine can fetch:
             ``torchvision://resnet18``, ``https://...``.
+        formats: The known formats; the first whose marks are there counts.
+        prefix: Read only the weights whose names begin so, without it.
 
     Raises:
         FileNotFoundError: If there is no such file, or no checkpoint in the folder.
@@ -195,30 +230,46 @@ def read_weights(location: str | Path) -> Weights:
         ValueError: If the format is not known, names are not accounted for, or two stand for the same weight.
     """
     location = str(resolve_checkpoint(location))
+    return translate(load_checkpoint(location), location, formats, prefix)
+
+
+def load_checkpoint(location: str) -> Any:
+    """Load a checkpoint file, or what MMEngine can fetch, with nothing of it run.
+
+    Raises:
+        FileNotFoundError, pickle.UnpicklingError, ValueError: As of :func:`read_weights`.
+    """
     if '://' not in location:
-        return translate(load_checkpoint_file(location), location)
+        return load_checkpoint_file(location)
     register_safe_checkpoint_loading()
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(location, map_location='cpu')
+        return CheckpointLoader.load_checkpoint(location, map_location='cpu')
     except KeyError as error:
         raise ValueError(f'{location}: {location.partition("://")[0]} has no weights of the name {error}') from error
-    return translate(checkpoint, location)
 
 
-def translate(checkpoint: Any, source: str = 'the checkpoint') -> Weights:
+def translate(
+    checkpoint: Any, source: str = 'the checkpoint', formats: Sequence[WeightFormat] = FORMATS, prefix: str = ''
+) -> Weights:
     """Translate a loaded checkpoint to mmvice's names, with every name of it accounted for.
+
+    Of teacher and student the teacher counts, which DINO and its successors evaluate.
 
     Args:
         checkpoint: A dict of tensors, or one of the usual nestings around it.
         source: Where it comes from, for messages.
+        formats, prefix: As of :func:`read_weights`.
 
     Raises:
         ValueError: If the format is not known, names are not accounted for, or two stand for the same weight.
     """
-    given = _flatten(_weights_within(checkpoint, source), source)
-    names = {name: WRAPPERS.sub('', name, count=1) if WRAPPERS.match(name) else name for name in given}
-    form = recognise(names.values(), source) if names else EMPTY
-    result, unaccounted, origin = Weights(source, form, {}), [], {}
+    given, dropped = weights_within(checkpoint, source)
+    names = {name: _bare(name) for name in given}
+    names = _one_branch(names, dropped)
+    if prefix:
+        names = _below(names, prefix.rstrip('.') + '.', dropped, source)
+    form = recognise(names.values(), source, formats) if names else EMPTY
+    result, unaccounted, origin = Weights(source, form, {}, dropped), [], {}
     for name, bare in names.items():
         target = _first_match(form.taken, bare, expand=True)
         reason = None if target else _first_match(form.dropped, bare)
@@ -231,25 +282,64 @@ def translate(checkpoint: Any, source: str = 'the checkpoint') -> Weights:
             result.dropped.setdefault(reason, []).append(name)
         else:
             unaccounted.append(name)
-    if unaccounted:
-        share = f'{len(unaccounted)} of its {len(given)} weights {"is" if len(unaccounted) == 1 else "are"}'
-        raise ValueError(
-            f'{source} looks like a {form.name}, but {share} not accounted for, neither as ones to take nor as ones to '
-            f'leave out:\n  {_shorten(unaccounted)}'
-        )
+    refuse_unaccounted(source, form, unaccounted, names.values())
     if form.scale_concepts and 'head.concepts' in result.weights:
         result.weights['head.concepts'] = F.normalize(result.weights['head.concepts'], dim=1)
     return result
 
 
-def recognise(names: Iterable[str], source: str = 'the checkpoint') -> WeightFormat:
+def refuse_unaccounted(source: str, form: WeightFormat, names: list[str], all_names: Collection[str]) -> None:
+    """Raise an error that lists the weights of a file that no rule covers, if there are any."""
+    if names:
+        share = f'{len(names)} of its {len(all_names)} weights {"is" if len(names) == 1 else "are"}'
+        advice = f'; {USE_TIMM}' if form is not TIMM and any(map(OF_TIMM.match, all_names)) else ''
+        raise ValueError(
+            f'{source} looks like a {form.name}, but {share} not accounted for, neither as ones to take nor as ones to '
+            f'leave out{advice}:\n  {shorten(names)}'
+        )
+
+
+def _bare(name: str) -> str:
+    wrapper = WRAPPERS.match(name)
+    return name[wrapper.end() :] if wrapper else name
+
+
+_BRANCH = re.compile(r'(teacher|student|gram_teacher|\w+_loss)\.')
+
+
+def _one_branch(names: dict[str, str], dropped: dict[str, list[str]]) -> dict[str, str]:
+    """Of the files of DINO and its successors the teacher, or the student where it is alone."""
+    branches = {name: _BRANCH.match(bare) for name, bare in names.items()}
+    which = {branch and branch[1] for branch in branches.values()}
+    taken = next((branch for branch in ('teacher', 'student') if branch in which), None)
+    if None in which or taken is None:
+        return names
+    for name, branch in branches.items():
+        if branch[1] != taken:
+            reason = {'student': 'student', 'gram_teacher': 'Gram teacher'}.get(branch[1], 'centres of losses')
+            dropped.setdefault(reason, []).append(name)
+    return {name: _bare(names[name][branch.end() :]) for name, branch in branches.items() if branch[1] == taken}
+
+
+def _below(names: dict[str, str], prefix: str, dropped: dict[str, list[str]], source: str) -> dict[str, str]:
+    below = {name: bare.removeprefix(prefix) for name, bare in names.items() if bare.startswith(prefix)}
+    if not below:
+        raise ValueError(f'{source} has no weights whose names begin with {prefix}')
+    if len(below) < len(names):
+        dropped[f'outside {prefix.rstrip(".")}'] = [name for name in names if name not in below]
+    return below
+
+
+def recognise(
+    names: Iterable[str], source: str = 'the checkpoint', formats: Sequence[WeightFormat] = FORMATS
+) -> WeightFormat:
     """The format of a checkpoint with these names of weights.
 
     Raises:
         ValueError: If there is none.
     """
     names = list(names)
-    for form in FORMATS:
+    for form in formats:
         if all(any(re.match(mark, name) for name in names) for mark in form.marks):
             return form
     if any(TORCHVISION_FEATURES.match(name) for name in names):
@@ -257,42 +347,12 @@ def recognise(names: Iterable[str], source: str = 'the checkpoint') -> WeightFor
             f"{source} has torchvision's ConvNeXt or Swin Transformer, whose parts are cut differently from "
             "OpenMMLab's: use MMPretrain's weights of that network"
         )
-    known = '\n  '.join(f'a {form.name}' for form in FORMATS)
+    known = '\n  '.join(f'a {form.name}' for form in formats)
+    advice = f'{USE_TIMM}; ' if any(map(OF_TIMM.match, names)) else ''
     raise ValueError(
-        f'{source} has weights of no known format, its names begin with {", ".join(names[:3])}; known are:\n  {known}'
+        f'{source} has weights of no known format, its names begin with {", ".join(names[:3])}; {advice}known are:\n  '
+        f'{known}'
     )
-
-
-def _weights_within(checkpoint: Any, source: str) -> Any:
-    """Follow the containers that training frameworks put around the weights."""
-    while isinstance(checkpoint, Mapping):
-        inside = [name for name in CONTAINERS if isinstance(checkpoint.get(name), Mapping)]
-        if len(inside) > 1:
-            raise ValueError(f'{source} has weights under {" and ".join(inside)}: save the ones that are meant alone')
-        if not inside:
-            return checkpoint
-        checkpoint = checkpoint[inside[0]]
-    raise ValueError(f'{source} holds a {type(checkpoint).__name__} where a dict of weights is expected')
-
-
-def _flatten(nested: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Join the keys of nested dicts and lists of tensors with dots."""
-    flat, others, stack = {}, [], [('', nested)]
-    while stack:
-        prefix, value = stack.pop()
-        if isinstance(value, (list, tuple)):
-            value = dict(enumerate(value))
-        if isinstance(value, Mapping):
-            stack.extend((f'{prefix}.{key}' if prefix else str(key), item) for key, item in reversed(value.items()))
-        elif not isinstance(value, Tensor):
-            others.append(f'{prefix}: {type(value).__name__}')
-        elif prefix in flat:
-            raise ValueError(f'{source} has two weights of the name {prefix}')
-        else:
-            flat[prefix] = value
-    if others:
-        raise ValueError(f'{source} has more than tensors among its weights:\n  {_shorten(others)}')
-    return flat
 
 
 def _first_match(rules: Mapping[str, str], name: str, expand: bool = False) -> str | None:
@@ -306,8 +366,3 @@ def _first_match(rules: Mapping[str, str], name: str, expand: bool = False) -> s
 def _enumerate(what: str, counts: Mapping[str, int]) -> str:
     listed = ', '.join(f'{count} {name}' for name, count in counts.items()) or 'nothing'
     return f'{what}: {listed}'
-
-
-def _shorten(lines: list[str], most: int = 10) -> str:
-    rest = [f'and {len(lines) - most} more'] if len(lines) > most else []
-    return '\n  '.join([*lines[:most], *rest])

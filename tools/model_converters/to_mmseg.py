@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from mmvice.cli import existing_file
 from mmvice.cli.config_options import ConfigOptions, merge_options
-from mmvice.models.utils import fit_weights
+from mmvice.models.utils import weights_for
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import differing_weights, save_weights
 from mmvice.utils.files import writing_told
@@ -169,13 +169,11 @@ def run(args: argparse.Namespace) -> list[str]:
     """Convert, check and write; returns what there is to say."""
     if args.cfg_options and not args.mmseg_config:
         raise ValueError('--cfg-options changes --mmseg-config: name that, too')
-    source = read_weights(args.checkpoint)
+    model = build(Config.fromfile(args.config)) if args.config else None
+    source = read_weights(args.checkpoint) if model is None else weights_for(model, args.checkpoint)
     if not _has(source.weights, 'backbone.'):
         raise ValueError(f'{source.source} has no weights of a backbone')
-    model = None
-    if args.config:
-        model = build(Config.fromfile(args.config))
-        source = fit_weights(source, model.state_dict())
+    if model is not None:
         model.load_state_dict(source.weights, strict=False)
     notes = [f'{source.source} ({source.format.name}): {source.account()}']
     weights = to_mmseg_names(source.weights)

@@ -3,6 +3,7 @@
 
 Recognised are the authors' ViCE checkpoints (VISSL), ResNets with torchvision's names, classifiers and self-supervised
 models of MMPretrain, segmentors of MMSegmentation, and mmvice's own checkpoints, of which the weights alone are kept.
+With --config and a TimmEncoder in it also what timm and the authors of its networks publish (DINO to DINOv3, MAE, ...).
 Every weight is taken, or left out by a rule that the table names; one that no rule covers is an error.
 
 model.pretrained and model.embedder_checkpoint in configs read the same formats directly: a conversion is for looking at
@@ -21,7 +22,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmvice.cli import existing_file
-from mmvice.models.utils import fit_weights
+from mmvice.models.utils import weights_for
 from mmvice.registry import MODELS
 from mmvice.utils.checkpoint import save_weights
 from mmvice.utils.files import writing_told
@@ -61,16 +62,16 @@ def convert(source: str, config: str | None = None) -> Weights:
     Raises:
         ValueError: If the file has no weights, some are not accounted for, or they do not fit.
     """
-    weights = read_weights(source)
-    if not weights.weights:
-        raise ValueError(f'{weights.source} has no weights of a backbone or decoder')
     if config is None:
+        weights = read_weights(source)
+        if not weights.weights:
+            raise ValueError(f'{weights.source} has no weights of a backbone or decoder')
         return weights
     cfg = Config.fromfile(config)
     if cfg.get('model') is None:
         raise ValueError(f'the config {config} has no model')
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmvice')):
-        return fit_weights(weights, MODELS.build(cfg.model).state_dict())
+        return weights_for(MODELS.build(cfg.model), source)
 
 
 def table(weights: Weights) -> str:

@@ -12,7 +12,7 @@ from mmvice.registry import MODELS
 from mmvice.utils.timm import import_timm
 
 # Arguments of timm's networks that let them take images of any size
-_ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False, always_partition=True)
+_ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)
 
 
 @MODELS.register_module()

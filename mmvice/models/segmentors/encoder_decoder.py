@@ -6,7 +6,7 @@ import mmseg.models
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor
 
-from mmvice.models.utils import labelled_accuracy
+from mmvice.models.utils import initialize, labelled_accuracy
 from mmvice.registry import MODELS
 
 
@@ -18,8 +18,23 @@ class EncoderDecoder(mmseg.models.EncoderDecoder):
     preprocessor must leave images apart, as :class:`ViCEDataPreprocessor` does. ``acc_seg`` is that of
     :func:`labelled_accuracy`.
 
-    Args, Raises: as of :class:`mmseg.models.EncoderDecoder`.
+    Args:
+        pretrained (str, optional): Initial weights of the backbone, of any known format, as of :class:`ViCE`. All of
+            the backbone must come from the file. Defaults to None.
+        args, kwargs: As of :class:`mmseg.models.EncoderDecoder`.
     """
+
+    def __init__(self, *args, pretrained: str | None = None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.pretrained = pretrained
+
+    def init_weights(self) -> None:
+        """Initialise all parts, the backbone from ``pretrained`` or the checkpoint that its ``init_cfg`` names.
+
+        Raises:
+            ValueError: If the file does not fit; the message lists the weights.
+        """
+        initialize(self, super().init_weights, self.pretrained)
 
     def loss(self, inputs: Tensor, data_samples: SampleList) -> dict[str, Tensor]:
         """Losses of all heads on images (B, 3, H, W) with ``gt_sem_seg``."""

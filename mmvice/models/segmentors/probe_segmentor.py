@@ -13,7 +13,7 @@ from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig, OptSampleList
 from torch import Tensor
 
 from mmvice.models.embedder import EmbedderMixin, build_preprocessor
-from mmvice.models.utils import load_pretrained
+from mmvice.models.utils import initialize, load_pretrained
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
@@ -40,8 +40,9 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
             ``seg_logits=True`` predictions hold logits too, as test-time augmentation needs them; finding the classes
             alone is much faster. Defaults to None.
-        pretrained (None): ``mmseg.apis.init_model`` gives None to every model; weights come by
-            ``embedder_checkpoint``. Defaults to None.
+        pretrained (str, optional): Initial weights of the backbone alone, or of backbone and decoder where the file has
+            both, as of :class:`ViCE`; read when a training starts. A decoder with weights stays as its config
+            initialises it where the file has none, which a warning says. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
@@ -59,13 +60,13 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         data_preprocessor: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
-        pretrained: None = None,
+        pretrained: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
-        if pretrained is not None:
+        if pretrained is not None and embedder_checkpoint is not None:
             raise ValueError(
-                f'ProbeSegmentor has no pretrained={pretrained!r}: give weights as embedder_checkpoint, or those '
-                'of the backbone alone as backbone.init_cfg'
+                f'model.pretrained={pretrained!r} and model.embedder_checkpoint={embedder_checkpoint!r} both name '
+                'weights of the embedder: set one of them to None'
             )
         super().__init__(data_preprocessor=build_preprocessor(data_preprocessor), init_cfg=init_cfg)
         if freeze_embedder is not None:
@@ -83,6 +84,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         if (test_cfg or {}).get('mode', 'whole') != 'whole':
             raise ValueError(f"ProbeSegmentor predicts whole images: test_cfg.mode must be 'whole', got {test_cfg}")
         self.embedder_checkpoint = embedder_checkpoint
+        self.pretrained = pretrained
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
         self.align_corners = self.decode_head.align_corners
@@ -90,13 +92,25 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
         self.out_channels = self.decode_head.out_channels
 
     def init_weights(self) -> None:
-        """Initialise the probe, and the embedder from ``embedder_checkpoint``."""
-        if self.embedder_checkpoint is None:
+        """Initialise the probe, and the embedder from ``embedder_checkpoint`` or ``pretrained``.
+
+        Raises:
+            FileNotFoundError, ValueError: If the file is missing, or does not fit.
+        """
+        if self.embedder_checkpoint is not None:
+            self.backbone.init_cfg = None
             super().init_weights()
+            load_embedder(self, self.embedder_checkpoint)
             return
-        self.backbone.init_cfg = None
-        super().init_weights()
-        load_embedder(self, self.embedder_checkpoint)
+        loaded = initialize(self, super().init_weights, self.pretrained)
+        weights = next(self.decoder.parameters(), None)
+        if loaded is not None and weights is not None and not loaded.part('decoder.') and 'decoder' in self.frozen:
+            print_log(
+                f'{loaded.source} has no decoder: the probe measures the {type(self.decoder).__name__} with the random '
+                'weights of its config',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
         """What MMSegmentation calls :meth:`embed`."""

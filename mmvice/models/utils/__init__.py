@@ -7,7 +7,7 @@ from .encoder import EncoderInfo, layer_depth, try_encoder
 from .evaluation import evaluation
 from .frozen_model_wrapper import FrozenModelWrapper
 from .labelled_accuracy import labelled_accuracy
-from .pretrained import fit_weights, load_pretrained
+from .pretrained import fit_weights, initialize, load_pretrained, weights_for
 
 __all__ = [
     'CPUSyncBatchNorm',
@@ -17,9 +17,11 @@ __all__ = [
     'check_decoder_fits',
     'evaluation',
     'fit_weights',
+    'initialize',
     'labelled_accuracy',
     'layer_depth',
     'load_pretrained',
     'region_statistics',
     'try_encoder',
+    'weights_for',
 ]
