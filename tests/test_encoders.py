@@ -13,6 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmvice.models.utils import load_pretrained
 from mmvice.registry import MODELS
 from mmvice.structures import ViewsDataSample
 
@@ -126,6 +127,28 @@ def step(model: nn.Module) -> None:
     torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1).step()
 
 
+def weights_load(encoder: Encoder, folder: Path) -> None:
+    """A file as it is published, with a classifier, gives every weight of the encoder."""
+    model, kind = encoder.start(), encoder.cfg['type']
+    torch.manual_seed(1)
+    expected = {
+        name: 1 + torch.rand_like(value) if value.is_floating_point() else value
+        for name, value in model.backbone.state_dict().items()
+    }
+    rows = torch.rand(7, 3)
+    if kind == 'TimmEncoder':
+        classifier = model.backbone.model.pretrained_cfg['classifier']
+        file = {name.removeprefix('model.'): value for name, value in expected.items()} | {f'{classifier}.weight': rows}
+    elif kind == 'ResNet':  # of torchvision
+        file = {**expected, 'fc.weight': rows}
+    else:  # of MMPretrain
+        file = {f'backbone.{name}': value for name, value in expected.items()} | {'head.fc.weight': rows}
+    torch.save(file, folder / 'weights.pth')
+    load_pretrained(model, folder / 'weights.pth')
+    loaded = model.backbone.state_dict()
+    assert [name for name, value in expected.items() if not torch.equal(loaded[name], value)] == []
+
+
 def trains(encoder: Encoder, folder: Path) -> None:
     """A step changes every part, and gives each parameter that has one a finite gradient."""
     model = encoder.start()
@@ -206,6 +229,7 @@ def layer_decay(encoder: Encoder, folder: Path) -> None:
 
 
 PROPERTIES: dict[str, Callable[[Encoder, Path], None]] = {
+    'weights load': weights_load,
     'trains': trains,
     'frozen': frozen,
     'linear': linear,

@@ -174,7 +174,8 @@ def test_weights_that_are_not_there(refused, probe, weights, setting, words):
 
 
 def test_pretrained_weights_that_are_not_there(refused, pretrain):
-    assert 'gone.pth' in refused('train', pretrain, '--cfg-options', 'model.pretrained=gone.pth')
+    said = refused('train', pretrain, '--cfg-options', 'model.pretrained=gone.pth')
+    assert 'there is no gone.pth, which model.pretrained names' in said and '--cfg-options' in said
 
 
 def test_initial_weights_of_another_model_altogether(refused, tool, pretrain, weights, tmp_path):

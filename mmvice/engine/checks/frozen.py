@@ -1,11 +1,13 @@
 """A frozen backbone that has learned nothing is told of before the first step."""
 
 import logging
+from collections.abc import Mapping
 
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmvice.models import EmbedderMixin
+from mmvice.utils.config_types import type_name
 
 
 def warn_of_frozen_random_weights(runner: Runner) -> None:
@@ -18,7 +20,10 @@ def warn_of_frozen_random_weights(runner: Runner) -> None:
     if not isinstance(model, EmbedderMixin) or tuple(model.frozen) != ('backbone',):
         return
     given = [getattr(model, name, None) for name in ('pretrained', 'embedder_checkpoint')]
-    if any(given) or runner.cfg.get('load_from') or runner.iter or _is_pretrained(model.backbone, model):
+    settings = runner.cfg.get('model') or {}
+    if any(given) or runner.cfg.get('load_from') or runner.iter:
+        return
+    if _names_a_file(settings) or _names_a_file(settings.get('backbone') or {}):
         return
     print_log(
         "model.frozen=('backbone',), but the backbone has random weights, so nothing useful reaches the decoder: give "
@@ -28,10 +33,9 @@ def warn_of_frozen_random_weights(runner: Runner) -> None:
     )
 
 
-def _is_pretrained(*modules: object) -> bool:
-    for module in modules:
-        settings = getattr(module, 'init_cfg', None) or []
-        settings = [settings] if isinstance(settings, dict) else settings
-        if any(one.get('type') in ('Pretrained', 'PretrainedInit') for one in settings):
-            return True
-    return False
+def _names_a_file(settings: Mapping) -> bool:
+    """Whether the config of a part has weights in its ``init_cfg``, which the part itself forgets once it has them."""
+    cfgs = settings.get('init_cfg') or []
+    return any(
+        type_name(cfg) in ('Pretrained', 'PretrainedInit') for cfg in ([cfgs] if isinstance(cfgs, Mapping) else cfgs)
+    )

@@ -101,8 +101,14 @@ def initialize(model: BaseModel, init_weights: Callable[[], None], pretrained: s
         Weights, optional: What was loaded, as of :func:`load_pretrained`.
 
     Raises:
+        FileNotFoundError: If there is no such file or folder.
         ValueError: If a file does not fit.
     """
+    if pretrained is not None and '://' not in str(pretrained) and not Path(pretrained).expanduser().exists():
+        raise FileNotFoundError(
+            f'there is no {pretrained}, which model.pretrained names: put the weights there, or name another file or '
+            'work folder (--cfg-options model.pretrained=PATH; None for random weights)'
+        )
     named = _take_pretrained(model.backbone)
     if pretrained is not None:
         model.backbone.init_cfg = None

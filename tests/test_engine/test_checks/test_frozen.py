@@ -27,7 +27,9 @@ def told(monkeypatch):
         lines = []
         with DefaultScope.overwrite_default_scope('mmvice'), monkeypatch.context() as patch:
             patch.setattr(check, 'print_log', lambda line, logger, level: lines.append((line, level)))
-            check.warn_of_frozen_random_weights(SimpleNamespace(model=MODELS.build(model), cfg=Config(cfg), iter=step))
+            check.warn_of_frozen_random_weights(
+                SimpleNamespace(model=MODELS.build(model), cfg=Config(dict(cfg, model=model)), iter=step)
+            )
         return lines
 
     return run
