@@ -143,10 +143,14 @@ def to_mmseg(file: Path, here: Path) -> None:
     tool('model_converters/to_mmseg', file, 'out.pth')
 
 
+def to_timm(file: Path, here: Path) -> None:
+    tool('model_converters/to_timm', file, 'out.pth')
+
+
 PATHS = (
     *(resume, resume_named, load_from, pretrained, embedder, embedder_of_a_folder, measure, initial_weights_hook),
     *(backbone_of_a_runner, backbone_with_a_prefix, backbone_in_inference, inference, embeddings, compare, benchmark),
-    *(to_vice, to_mmseg),
+    *(to_vice, to_mmseg, to_timm),
 )
 BY_CHECKSUM = (resume, resume_named, embedder_of_a_folder)  # files that have none end before they are unpickled
 MKDIR = f'{os.mkdir.__module__}.mkdir'
