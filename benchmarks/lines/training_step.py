@@ -28,7 +28,7 @@ class MeanLoss(ViCE):
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Mean of all features of the decoder."""
-        return dict(loss=self.decoder(self.backbone(inputs)).mean())
+        return dict(loss=self.embed(inputs).features.mean())
 
 
 def rows(settings: Settings) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 
 from mmvice.datasets.network_scale import NetworkScale
+from mmvice.engine.checks import warn_of_other_normalization
 from mmvice.models import EmbedderMixin, head_of
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
@@ -73,6 +74,7 @@ def init_model(
         model.dataset_meta = {}
     else:
         model.dataset_meta = _load_strictly(model, checkpoint)
+    warn_of_other_normalization(model)
     model.cfg = config
     return model.to(device).eval()
 

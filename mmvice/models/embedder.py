@@ -51,8 +51,11 @@ class EmbedderMixin:
         Raises:
             ValueError: If backbone and decoder do not fit, or ``frozen`` names another part.
         """
-        if isinstance(frozen, str) or not set(frozen) <= set(_PARTS):
-            raise ValueError(f"frozen must be a tuple of some of 'backbone' and 'decoder', got {frozen!r}")
+        if not isinstance(frozen, (tuple, list)) or any(part not in _PARTS for part in frozen):
+            raise ValueError(
+                f"frozen={frozen!r} must be a tuple of parts, each 'backbone' or 'decoder': write "
+                f'frozen={(frozen,) if frozen in _PARTS else ("backbone",)!r}, or frozen=() for none'
+            )
         self.frozen = tuple(frozen)
         self.backbone = MODELS.build(backbone)
         self.encoder, maps = try_encoder(self.backbone)
@@ -121,8 +124,8 @@ class EmbedderMixin:
         part, _, name = param_name.partition('.')
         if part == 'backbone':
             return layer_depth(self.backbone, name)
-        first, _ = next(iter(self.backbone.named_parameters()))
-        number = layer_depth(self.backbone, first)[1]
+        first = next((name for name, _ in self.backbone.named_parameters()), None)
+        number = 1 if first is None else layer_depth(self.backbone, first)[1]
         return number - 1, number
 
     def embed_sizes(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:

@@ -18,6 +18,8 @@ SETTINGS = (*(name for name in inspect.signature(Runner).parameters if name != '
 # So do configs call variables that others may build on, and one such name is a setting.
 _VARIABLE = '_pipeline'
 _SIMILARITY = 0.8  # of the 1700 configs of MMSegmentation and MMPretrain, one has an unused name this near to a setting
+_LAYER_DECAY = 'mmpretrain.LearningRateDecayOptimWrapperConstructor'
+_OF_MMSEG = ('LearningRateDecayOptimizerConstructor', 'LayerDecayOptimizerConstructor')
 _LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
@@ -55,6 +57,26 @@ def check_setting_names(cfg: Config) -> None:
             )
 
 
+def _check_layer_decay(cfg: Config) -> None:
+    """Refuse layer-wise learning rates that MMEngine would pass over, or that MMSegmentation has for few backbones."""
+    optim_wrapper, model = cfg.get('optim_wrapper') or {}, cfg.get('model') or {}
+    constructor = str(optim_wrapper.get('constructor') or '').rpartition('.')[2]
+    paramwise = optim_wrapper.get('paramwise_cfg') or {}
+    if 'layer_decay_rate' in paramwise and not constructor:
+        raise ValueError(
+            f'optim_wrapper.paramwise_cfg.layer_decay_rate={paramwise["layer_decay_rate"]} is not used by the default '
+            f"constructor: add optim_wrapper.constructor='{_LAYER_DECAY}'"
+        )
+    backbone = str((model.get('backbone') or {}).get('type'))
+    own = str(model.get('type')).rpartition('.')[2] in ('ViCE', 'ProbeSegmentor')
+    if constructor in _OF_MMSEG and own and not any(name in backbone for name in ('ConvNeXt', 'BEiT', 'MAE')):
+        raise ValueError(
+            f'optim_wrapper.constructor={constructor} knows the layers of ConvNeXt, BEiT and MAE alone, not of '
+            f"{backbone}: take optim_wrapper.constructor='{_LAYER_DECAY}' with "
+            'paramwise_cfg=dict(layer_decay_rate=0.75)'
+        )
+
+
 def _is_value(value: Any, part: Any) -> bool:
     """Whether a dict or list with content is found in a part of a config."""
     if not isinstance(value, (dict, list, tuple)) or not value:
@@ -89,6 +111,7 @@ def check_setting_values(cfg: Config) -> None:
     level = cfg.get('log_level', 'INFO')
     if level not in _LOG_LEVELS and not isinstance(level, int):
         raise ValueError(f'log_level must be one of {", ".join(_LOG_LEVELS)}, got {level!r}')
+    _check_layer_decay(cfg)
     keys = ((cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}).get('custom_keys') or {}
     for key, value in keys.items():
         if not isinstance(value, dict):

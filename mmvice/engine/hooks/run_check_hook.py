@@ -37,6 +37,8 @@ class RunCheckHook(Hook):
         checks.check_heads_fit(runner)
         checks.warn_of_frozen_random_weights(runner)
         checks.warn_of_unused_keys(runner)
+        checks.warn_of_moving_statistics(runner)
+        checks.warn_of_other_normalization(runner.model)
         checks.warn_of_short_schedules(runner)
         if is_main_process():
             dataset = runner.train_dataloader.dataset
@@ -45,7 +47,8 @@ class RunCheckHook(Hook):
                 checks.warn_of_absent_classes('val_dataloader', runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
-        """Look into the label maps of a test."""
+        """Look at the normalisation, and into the label maps of a test."""
+        checks.warn_of_other_normalization(runner.model)
         if is_main_process():
             checks.warn_of_absent_classes('test_dataloader', runner.test_dataloader.dataset)
 

@@ -6,14 +6,17 @@ from functools import wraps
 from typing import Any
 
 from mmengine.logging import MMLogger
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
 from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
 from mmvice.datasets.wrapper_settings import check_wrapper_settings
+from mmvice.engine import checks
 from mmvice.engine.hooks import MethodStateHook, RunCheckHook
 from mmvice.engine.hooks.former_names import renewed
 from mmvice.models.embedder import EmbedderMixin
@@ -84,6 +87,17 @@ class ViCERunner(Runner):
         self.register_hook(MethodStateHook())
         self.register_hook(RunCheckHook())
         super().register_hooks(renewed(default_hooks), renewed(custom_hooks))
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Wrap the model for several processes, if there is something for them to share."""
+        if self.distributed and model_wrapper_cfg is None:
+            checks.check_something_learns(model)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> OptimWrapper:
+        """Build the optimizer, if there is something to train."""
+        checks.check_something_learns(self.model)
+        return super().build_optim_wrapper(optim_wrapper)
 
     def _maybe_compile(self, target: str) -> None:
         """Compile a whole step of the model, if the config asks for it.

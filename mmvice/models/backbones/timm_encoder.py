@@ -75,9 +75,9 @@ class TimmEncoder(BaseModule):
         cfg = self.model.pretrained_cfg
         self.mean, self.std = (tuple(255 * value for value in cfg[key]) for key in ('mean', 'std'))
         twin.prune_intermediate_layers(list(self.layers), prune_norm=not self.norm, prune_head=True)
-        used = dict(twin.named_parameters())
+        self._used = frozenset(name for name, _ in twin.named_parameters())
         for key, parameter in self.model.named_parameters():
-            if key not in used:
+            if key not in self._used:
                 parameter.requires_grad_(False)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
@@ -104,13 +104,18 @@ class TimmEncoder(BaseModule):
             ) from error
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
-        """Depth of the layer of a parameter, from 0 at the image, and the number of layers, as MMPretrain asks for."""
+        """Depth of the layer of a parameter, from 0 at the image, and the number of layers, as MMPretrain asks for.
+
+        Layers behind the last map, which learn nothing, are as deep as it.
+        """
         from timm.models import group_parameters
 
         if not hasattr(self, '_depths'):
             groups = group_parameters(self.model, self.model.group_matcher(coarse=False))
-            self._depths = {name: depth for depth, names in enumerate(groups.values()) for name in names}
-        return self._depths[param_name.removeprefix(f'{prefix}model.')], max(self._depths.values()) + 2
+            groups = [names for names in groups.values() if not self._used.isdisjoint(names)]
+            self._depths = {name: depth for depth, names in enumerate(groups) for name in names}
+        deepest = max(self._depths.values())
+        return self._depths.get(param_name.removeprefix(f'{prefix}model.'), deepest), deepest + 2
 
 
 def _unknown(name: str, timm) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .evaluation import evaluation
 
-_SIDE = 64
+_SIDES = (64, 224, 256)  # what has windows may take no smaller maps than these
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def try_encoder(backbone: nn.Module) -> tuple[EncoderInfo | None, Sequence[Tenso
 
     Returns:
         tuple: What the backbone tells of itself, and its maps. Both are None for a backbone without weights. For one
-        that takes no image of about 64x64 the maps are None, and so is the first unless the backbone has attributes
-        ``out_channels`` and ``strides``.
+        that takes no image of about 64x64, 224x224 or 256x256 the maps are None, and so is the first unless the
+        backbone has attributes ``out_channels`` and ``strides``.
 
     Raises:
         ValueError: If the backbone gives other things than feature maps (B, C, h, w).
@@ -55,13 +55,17 @@ def try_encoder(backbone: nn.Module) -> tuple[EncoderInfo | None, Sequence[Tenso
         return None, None
     patch = _patch_size(backbone)
     normalization = {key: getattr(backbone, key, None) for key in ('mean', 'std')}
-    side = math.ceil(_SIDE / (patch or 1)) * (patch or 1)
-    with evaluation(backbone):
+    for side in _SIDES:
+        side = math.ceil(side / (patch or 1)) * (patch or 1)
         try:
-            maps = backbone(weight.new_zeros(1, 3, side, side))
+            with evaluation(backbone):
+                maps = backbone(weight.new_zeros(1, 3, side, side))
+            break
         except (AssertionError, RuntimeError, ValueError):  # of this size; the images of the run may be all right
-            told = getattr(backbone, 'out_channels', None)
-            return (EncoderInfo(told, backbone.strides, patch, **normalization) if told else None), None
+            continue
+    else:
+        told = getattr(backbone, 'out_channels', None)
+        return (EncoderInfo(told, backbone.strides, patch, **normalization) if told else None), None
     maps = [maps] if isinstance(maps, Tensor) else list(maps)
     if any(not isinstance(one, Tensor) or one.ndim != 4 for one in maps):
         raise ValueError(
@@ -87,27 +91,33 @@ def _describe(maps: Sequence[object]) -> str:
 
 # A block of ResNets, Swin and Vision Transformers, ConvNeXt, and of most others, also behind the name of a wrapper; a
 # list of features of timm has stages_0 where the network has stages.0
-_BLOCK = re.compile(r'(?<!\w)(?:layer\d+|(?:stages|layers|blocks)[._]\d+)(?:\.blocks)?(?:\.\d+)?(?=\.)')
+_BLOCK = re.compile(r'(?<!\w)(?:layer|stage|block)s?[._]?\d+(?:\.blocks)?(?:\.\d+)*(?=\.)')
 
 
 def layer_depth(backbone: nn.Module, name: str) -> tuple[int, int]:
     """Depth of the layer of a backbone's parameter, and the number of layers with one for what comes after it.
 
-    A backbone with a ``get_layer_depth`` of its own is asked, as MMPretrain does. Else the stem is layer 0, and each
-    block of the others one layer, in the order of their names.
+    A backbone with a ``get_layer_depth`` of its own is asked, as MMPretrain does. Where there is none, or it does not
+    know this network, the stem is layer 0, and each block of the others one layer, in the order of their names.
 
     Args:
         backbone: The backbone.
         name: Name of the parameter in the backbone.
     """
     if hasattr(backbone, 'get_layer_depth'):
-        depth, number = backbone.get_layer_depth(f'backbone.{name}', 'backbone.')
-        return depth, number
-    names = [match.group() for key, _ in backbone.named_parameters() if (match := _BLOCK.search(key))]
-    blocks = {block: depth for depth, block in enumerate(dict.fromkeys(names), start=1)}
-    match = _BLOCK.search(name)
-    if match:
-        return blocks[match.group()], len(blocks) + 2
-    order = [key for key, _ in backbone.named_parameters()]
-    first = next((place for place, key in enumerate(order) if _BLOCK.search(key)), len(order))
-    return (0 if order.index(name) < first else len(blocks)), len(blocks) + 2
+        try:
+            depth, number = backbone.get_layer_depth(f'backbone.{name}', 'backbone.')
+        except NotImplementedError:  # as of MMPretrain's ResNet-18
+            pass
+        else:
+            return depth, number
+    names = [key for key, _ in backbone.named_parameters()]
+    blocks = [match and match.group() for match in map(_BLOCK.search, names)]
+    layers = list(dict.fromkeys(filter(None, blocks)))
+    stem = blocks[0] is None
+    depths = {block: depth for depth, block in enumerate(layers, start=stem)}
+    deepest = max(depths.values(), default=0)
+    place = names.index(name)
+    if blocks[place] is None:
+        return (deepest if any(blocks[:place]) else 0), deepest + 2
+    return depths[blocks[place]], deepest + 2

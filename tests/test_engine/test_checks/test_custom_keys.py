@@ -1,16 +1,20 @@
 """Keys for which there is no parameter are told of, and keys that MMEngine uses are not."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
 from mmvice.engine import RunCheckHook
+from mmvice.engine.checks import custom_keys as check
+from mmvice.registry import MODELS
 
 
 class Model(BaseModel):
@@ -82,3 +86,65 @@ def test_keys_that_mmengine_finds_are_not_told_of(train):
 
 def test_nothing_is_said_where_there_are_no_keys(train):
     assert train({})[0] == []
+
+
+RESNET = dict(type='ResNet', depth=18, base_channels=8)
+VIT = dict(type='VisionTransformer', img_size=32, embed_dims=8, num_heads=2, num_layers=1)
+
+
+@pytest.fixture
+def statistics(monkeypatch):
+    """What is said of norms whose weights have a rate of 0."""
+
+    def run(keys, backbone=RESNET, decoder=None, **model):
+        lines = []
+        decoder = decoder or dict(type='LightFPN', embed_dims=8)
+        head = dict(type='DenseSwAVHead', num_concepts=4)
+        with DefaultScope.overwrite_default_scope('mmvice'), monkeypatch.context() as patch:
+            patch.setattr(check, 'print_log', lambda line, logger, level: lines.append(line))
+            built = MODELS.build(dict(type='ViCE', backbone=backbone, decoder=decoder, head=head, **model))
+            cfg = Config(dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=keys))))
+            check.warn_of_moving_statistics(SimpleNamespace(model=built, cfg=cfg))
+        return lines
+
+    return run
+
+
+@pytest.mark.parametrize(('key', 'count'), [('backbone', 21), ('layer1', 5), ('backbone.layer4.0', 3), ('bn', 17)])
+def test_a_rate_of_zero_over_batch_norms_is_told_of(statistics, key, count):
+    [line] = statistics({key: dict(lr_mult=0)})
+    assert f"'{key}' has lr_mult=0, but {count} norms under it, such as backbone." in line
+    assert line.endswith("still move their running statistics in every step: model.frozen=('backbone',) keeps them too")
+
+
+def test_the_advice_names_the_part_that_has_the_norm(statistics):
+    norm = dict(
+        type='SegHeadDecoder',
+        head=dict(type='FCNHead', in_channels=64, in_index=3, channels=8, num_convs=1, norm_cfg=dict(type='BN')),
+    )
+    [line] = statistics({'decoder': dict(lr_mult=0.0)}, decoder=norm)
+    assert '2 norms under it, such as decoder.' in line
+    assert "model.frozen=('decoder',)" in line
+
+
+def test_each_norm_counts_for_the_key_that_mmengine_takes(statistics):
+    """The longest one."""
+    assert statistics({'backbone': dict(lr_mult=0), 'backbone.': dict(lr_mult=0.1)}) == []
+    [line] = statistics({'backbone.bn1': dict(lr_mult=0)})
+    assert '1 norm under it, such as backbone.bn1, still moves its running statistics' in line
+    [line] = statistics({'backbone': dict(lr_mult=0.1), 'backbone.layer1': dict(lr_mult=0)})
+    assert "'backbone.layer1' has lr_mult=0, but 5 norms" in line
+
+
+def test_nothing_is_said_where_no_statistics_move(statistics):
+    zero = dict(lr_mult=0)
+    assert statistics({'backbone': dict(decay_mult=0)}) == statistics({'backbone': dict(lr_mult=0.1)}) == []
+    assert statistics({'head': zero, 'decoder': zero, 'conv1': zero}) == [], 'no norm has these names'
+    assert statistics({'backbone': zero}, frozen=('backbone',)) == []
+    assert statistics({'backbone': zero}, backbone=dict(RESNET, norm_eval=True)) == []
+    layer_norms = dict(backbone=VIT, decoder=dict(type='SubpixelDecoder', embed_dims=8))
+    assert statistics({'backbone': zero}, **layer_norms) == []
+
+
+def test_a_training_tells_of_it(train):
+    assert train({'backbone': dict(lr_mult=0)})[0] == []

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmvice.engine.checks.settings import SETTINGS, check_setting_names
+from mmvice.engine.checks.settings import SETTINGS, check_setting_names, check_setting_values
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,36 @@ def test_what_a_run_writes_down_is_a_config_again(tmp_path, text):
     cfg.dump(tmp_path / 'now.py')
     for name in ('earlier', 'now'):
         check_setting_names(Config.fromfile(tmp_path / f'{name}.py'))
+
+
+MINE = 'mmpretrain.LearningRateDecayOptimWrapperConstructor'
+
+
+def layer_decay(constructor, backbone='ResNet', model='ViCE', **paramwise):
+    return Config(
+        dict(
+            model=dict(type=model, backbone=dict(type=backbone)),
+            optim_wrapper=dict(constructor=constructor, paramwise_cfg=paramwise),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    'constructor', ['LearningRateDecayOptimizerConstructor', 'mmseg.LayerDecayOptimizerConstructor']
+)
+@pytest.mark.parametrize(('backbone', 'model'), [('ResNet', 'ViCE'), ('TimmEncoder', 'mmvice.ProbeSegmentor')])
+def test_a_constructor_that_does_not_know_the_backbone_is_refused_with_the_one_that_does(constructor, backbone, model):
+    with pytest.raises(ValueError, match=rf"alone, not of {backbone}: take optim_wrapper.constructor='{MINE}'"):
+        check_setting_values(layer_decay(constructor, backbone, model, decay_rate=0.9, num_layers=12))
+
+
+def test_layer_decay_that_no_constructor_uses_is_refused():
+    with pytest.raises(ValueError, match=f"layer_decay_rate=0.5 is not used .* add optim_wrapper.constructor='{MINE}'"):
+        check_setting_values(layer_decay(None, layer_decay_rate=0.5))
+
+
+def test_layer_decay_that_works_is_left_alone():
+    check_setting_values(layer_decay(MINE, layer_decay_rate=0.5))
+    check_setting_values(layer_decay('LearningRateDecayOptimizerConstructor', 'mmpretrain.ConvNeXt', num_layers=6))
+    check_setting_values(layer_decay('LearningRateDecayOptimizerConstructor', 'ResNet', 'EncoderDecoder'))
+    check_setting_values(layer_decay(None))
