@@ -113,7 +113,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize(
+    'case', ['SGD', *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != 'SGD')]
+)
 def test_no_bit_of_a_frozen_backbone_moves_in_a_run(case, tmp_path):
     before, after, saved, runner = train(config(tmp_path, **CASES[case]))
     assert moved(before, after, 'backbone') == []
@@ -145,6 +147,7 @@ def test_a_frozen_decoder_lets_the_backbone_learn(tmp_path):
     assert not any(module.training for module in runner.model.decoder.modules())
 
 
+@pytest.mark.slow
 def test_a_run_with_a_frozen_backbone_resumes_bit_for_bit(tmp_path):
     whole = train(config(tmp_path / 'whole', optimizer='AdamW'))[2]
     train(config(tmp_path / 'parts', optimizer='AdamW', stop=2))
@@ -161,6 +164,7 @@ def in_processes(work_dir, port):
     return moved(before, after, 'backbone'), moved(before, after, 'decoder'), after, type(runner.model).__name__
 
 
+@pytest.mark.slow
 def test_two_processes_leave_it_alone_too(tmp_path):
     """With batch norms of all processes, and no word on parameters that get no gradient."""
     results = run_processes(in_processes, 2, tmp_path, free_port())
