@@ -19,7 +19,7 @@ from mmvice.utils.weight_formats import TIMM, Weights, refuse_unaccounted
 
 # What timm's converters leave out
 _LEFT_OUT = {
-    r'(?:.+\.)?mask_token': 'mask token',
+    r'(?:.+\.)?(?:mask_token|masked_embed)': 'mask token',  # iBOT has the other name
     r'.+\.(?:relative_position_index|attn_mask|relative_coords_table)': 'tables that follow from the size of a window',
     r'rope_embed\.periods': 'periods of the position embedding, which the network has too',
     r'local_cls_norm\..+': 'norm for small crops',
@@ -83,6 +83,14 @@ def _refuse_others(source: dict[str, Tensor], file: str, encoder: TimmEncoder) -
             f"{file} has OpenMMLab's names, which timm's {encoder.name} does not have: use the backbone of MMPretrain "
             'or MMSegmentation that the file was trained with'
         )
+    theirs, ours = (weights.get('patch_embed.proj.weight') for weights in (source, own))
+    if theirs is not None and ours is not None and theirs.ndim == ours.ndim == 4:
+        sides = [tuple(weight.shape[2:]) for weight in (theirs, ours)]
+        if sides[0] != sides[1]:  # timm would resize them
+            raise ValueError(
+                f"{file} has patches of {sides[0][0]}x{sides[0][1]} pixels, timm's {encoder.name} of "
+                f'{sides[1][0]}x{sides[1][1]}: use the network with the patches of the file'
+            )
 
 
 def _classifier(encoder: TimmEncoder) -> re.Pattern:
