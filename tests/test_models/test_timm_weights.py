@@ -479,3 +479,12 @@ def test_names_of_other_packages_are_told(tmp_path):
         load(tmp_path, {'embeddings.cls_token': torch.ones(1)}, 'vit_small_patch16_224', **VIT)
     with pytest.raises(ValueError, match="has OpenMMLab's names"):
         load(tmp_path, {'backbone.patch_embed.projection.weight': torch.ones(1)}, 'vit_small_patch16_224', **VIT)
+
+
+def test_a_classifier_with_norms_is_left_out_whole(tmp_path):
+    reference = timm.create_model('levit_128s')
+    model, weights = load(tmp_path, reference.state_dict(), 'levit_128s', layers=1)
+    assert set(weights.dropped) == {'classifier'}
+    assert all(name.startswith('head') for name in weights.dropped['classifier'])
+    for name, value in model.backbone.model.state_dict().items():
+        assert torch.equal(value, reference.state_dict()[name]), name

@@ -96,8 +96,12 @@ def _refuse_others(source: dict[str, Tensor], file: str, encoder: TimmEncoder) -
 def _classifier(encoder: TimmEncoder) -> re.Pattern:
     names = encoder.model.pretrained_cfg.get('classifier') or ()
     names = [names] if isinstance(names, str) else list(names)
+    parts = {name.partition('.')[0] for name in encoder.model.state_dict()}
+    # all of a head that the network without a classifier does not have: some have norms in it
+    whole = [name.partition('.')[0] for name in names if name.partition('.')[0] not in parts]
     names += ['fc', 'head', 'head_dist', 'classifier', 'linear']  # of the authors
-    return re.compile(rf'(?:{"|".join(map(re.escape, names))})\.(?:weight|bias)')
+    patterns = [rf'(?:{"|".join(map(re.escape, names))})\.(?:weight|bias)', *(rf'{name}\..+' for name in whole)]
+    return re.compile('|'.join(f'(?:{pattern})$' for pattern in patterns))
 
 
 def _reason(name: str) -> str | None:
