@@ -2,6 +2,7 @@
 
 import copy
 import re
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,6 +229,24 @@ def layer_decay(encoder: Encoder, folder: Path) -> None:
     assert all(max(near) < min(deep) for near, deep in zip(ordered, ordered[1:]))
 
 
+def exports_back(encoder: Encoder, folder: Path) -> None:
+    """A checkpoint gives a file that timm, or the backbone's own project, loads strictly."""
+    model, name = encoder.start(), encoder.cfg.get('name')
+    torch.save(dict(state_dict=model.state_dict(), meta={}), folder / 'vice.pth')
+    (folder / 'vice.py').write_text(f'model = dict(backbone={encoder.cfg!r})')
+    files = [str(folder / 'vice.pth'), str(folder / 'out.pth')]
+    tool, *options = ('to_timm.py', '--config', str(folder / 'vice.py')) if name else ('to_mmseg.py', '--backbone-only')
+    runpy.run_path(str(ROOT / 'tools/model_converters' / tool))['main']([*files, *options])
+    weights = torch.load(files[1], weights_only=True)['state_dict']
+    weights = {key.removeprefix('backbone.'): value for key, value in weights.items()}
+    network = model.backbone.model if name else model.backbone
+    twin = timm.create_model(name, num_classes=0) if name else copy.deepcopy(network)
+    if not name:
+        twin.apply(lambda module: [value.fill_(0) for value in module.state_dict().values()])
+    twin.load_state_dict(weights, strict=True)
+    assert [key for key, value in network.state_dict().items() if not torch.equal(twin.state_dict()[key], value)] == []
+
+
 PROPERTIES: dict[str, Callable[[Encoder, Path], None]] = {
     'weights load': weights_load,
     'trains': trains,
@@ -235,6 +254,7 @@ PROPERTIES: dict[str, Callable[[Encoder, Path], None]] = {
     'linear': linear,
     'cluster': cluster,
     'layer decay': layer_decay,
+    'exports back': exports_back,
 }
 
 

@@ -183,3 +183,36 @@ def test_the_commands_of_the_report_are_quoted_for_a_shell(folder):
     checkpoint = Path(folder, 'vice', 'iter_400.pth')
     [lines] = [lines for _, lines in commands(checkpoint) if 'iter_400' in lines]
     assert str(checkpoint) in shlex.split(lines.replace('\\\n', ''))
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs_on_an_encoder(tmp_path, monkeypatch):
+    timm = pytest.importorskip('timm')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    for name, value in dict(CUDA_VISIBLE_DEVICES='', LOCAL_RANK='0', TORCH_FORCE_WEIGHTS_ONLY_LOAD='0').items():
+        monkeypatch.setenv(name, value)
+    encoder = timm.create_model('test_efficientnet')
+    torch.save(encoder.state_dict(), 'test_efficientnet-1234.pth')
+    small = 'train_dataloader.dataset.size=[96,128]'
+    runpy.run_path(str(TOOL))['main'](
+        [
+            *'--work-dir runs --encoder test_efficientnet-1234.pth --steps 2 --probe-steps 2'.split(),
+            '--pretrain-options',
+            *f'train_dataloader.dataset.num_scenes=4 {small} {LOADER}'.split(),
+            '--probe-options',
+            *f'train_dataloader.dataset.num_scenes=4 test_dataloader.dataset.num_scenes=2 {small} {LOADER}'.split(),
+            'test_dataloader.dataset.size=[96,128]',
+        ]
+    )
+    for stage in ('vice/iter_2', 'random_init_linear/iter_2', 'vice_cluster/epoch_1'):
+        kept = weights(Path('runs', f'{stage}.pth'), 'backbone.')
+        assert all(
+            torch.equal(kept[f'backbone.model.{name}'], value)
+            for name, value in encoder.state_dict().items()
+            if not name.startswith('classifier')
+        )
+    before, after = (weights(Path('runs/vice', name), 'decoder.') for name in ('initial.pth', 'iter_2.pth'))
+    assert all((before[name] != after[name]).any() for name in before)
+    assert 'test_efficientnet, which stays as it is' in Path('runs/report.html').read_text()
+    assert numbers(Path('runs'))['settings']['encoder'] == 'test_efficientnet'
