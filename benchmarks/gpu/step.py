@@ -21,6 +21,7 @@ from mmvice.structures import EmbeddingMap
 from .. import data
 from ..harness import MIB, Row, Settings, progress, write_bytes, write_seconds
 from ..lines import training_step
+from . import candidates
 
 PIECES = ('preprocessing', 'forward', 'region means', 'assignment and queue', 'loss', 'backward', 'optimizer')
 KERNELS = 10
@@ -60,6 +61,7 @@ def _rows(settings: Settings, cfg: Config, images: int, network: str) -> Iterato
             yield from _pieces(settings, own, cfg, batch, device, network)
         yield _kernels(settings, step, device, f'{network}, {name}')
     yield _memory(model, cfg, batch, device, network)
+    yield from candidates.rows(settings, model, batch, device, network)
     yield from _with_loader(settings, model, cfg, images, device, network)
 
 

@@ -11,13 +11,14 @@ import yaml
 
 from .fields import NULL, checked, refuse, require_known
 from .folders import run_name, slug
-from .tables import DELTA, PRETRAINING, RATIO, Experiments, Pictures, Plot, Pretraining, Row, Size, Source, Table
+from .tables import DELTA, PRETRAINING, RATIO, Experiments, Needs, Pictures, Plot, Pretraining, Row, Size, Source, Table
 from .tables import template_fields as fields_of
 
 TEXT, NUMBER, WHOLE, YES_NO, MAPPING, LIST = (str,), (int, float), (int,), (bool,), (dict,), (list,)
 FILE = dict(configs=TEXT, work_dirs=TEXT, sizes=MAPPING, splits=MAPPING, embedders=MAPPING, probes=MAPPING)
 FILE |= dict(remove_weights=YES_NO, tables=MAPPING)
-SIZE = dict(configs=TEXT, device=TEXT, amp=YES_NO)
+SIZE = dict(configs=TEXT, device=TEXT, amp=YES_NO, needs=MAPPING)
+NEEDS = dict(cores=NUMBER, gpu_gib=NUMBER, gpu_minutes=NUMBER)
 TABLE = dict(title=TEXT, note=TEXT, columns=LIST, each=MAPPING, rows=LIST, plot=MAPPING, pictures=LIST)
 TABLE |= dict(differences=LIST, classes=TEXT)
 EACH = dict(title=TEXT, group=TEXT, pretrain=(str, NULL), options=MAPPING, run=TEXT, labelled=YES_NO, embedder=TEXT)
@@ -47,7 +48,11 @@ def read_experiments(path: str | Path) -> Experiments:
     for name, value in given.get('sizes', {}).items():
         size = checked(f'{path}: size {name}', value, SIZE, ['configs'])
         require_known(f'{path}: size {name}', [size.get('device')], [None, 'cpu', 'cuda'], 'device')
-        sizes[name] = Size(name, **{**size, 'configs': _beside(path, size['configs'])})
+        needs = checked(f'{path}: size {name}, needs', size.get('needs', {}), NEEDS)
+        wrong = {f'{key} must be more than 0, got {need}': not need > 0 for key, need in needs.items()}
+        refuse(f'{path}: size {name}, needs', wrong)
+        own = dict(configs=_beside(path, size['configs']), needs=Needs(**needs))
+        sizes[name] = Size(name, **{**size, **own})
     checked(f'{path}: embedders', given.get('embedders', {}), dict.fromkeys(given.get('embedders', {}), MAPPING))
     splits = checked(f'{path}: splits', given.get('splits', {}), dict.fromkeys(given.get('splits', {}), TEXT))
     reader = _Reader(str(path), given.get('probes', {}), given.get('embedders', {}))

@@ -1,20 +1,23 @@
 """Running a plan: nothing twice, nothing lost, and a failure stops only what needs it."""
 
 import json
+import math
+import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from small_benchmark import write_benchmark
 
-from mmvice.experiments.execute import Executor, check_data, check_devices, run_lines
+from mmvice.experiments.execute import Executor, check_data, check_devices, run_lines, trainings_at_a_time
 from mmvice.experiments.jobs import Job
 from mmvice.experiments.plan import Planner
 from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.results import Results, read_kept, read_result
-from mmvice.experiments.tables import select
+from mmvice.experiments.tables import Needs, select
 
 TRAIN = Path(__file__).parent / 'toy_training.py'
 
@@ -305,3 +308,29 @@ def test_gpus_that_are_not_there_are_asked_for_before_anything_runs(benchmark, t
     with pytest.raises(ValueError, match='vice.py is for 32 GPUs, and PyTorch sees 0: give --gpus N'):
         check_devices(wide, Planner.of(benchmark, 'cpu'))
     check_devices(wide, Planner.of(benchmark, 'cpu', gpus=32))
+
+
+NEEDS = Needs(cores=5, gpu_gib=8, gpu_minutes=2.8)
+
+
+@pytest.mark.parametrize(
+    ('needs', 'cores', 'gib', 'minutes', 'expected'),
+    [
+        (NEEDS, 16, 139, 9, 3),
+        (NEEDS, 64, 139, 9, 3),  # more would take turns, and none would end
+        (NEEDS, 64, 139, 14, 5),
+        (NEEDS, 64, 24, 60, 3),
+        (NEEDS, 4, 6, 1, 1),
+        (NEEDS, 64, 139, math.inf, 12),
+        (NEEDS, 16, None, 9, 3),
+        (Needs(cores=1.5), 4, 80, 1, 2),
+        (Needs(), 64, 139, 9, 1),
+    ],
+)
+def test_as_many_trainings_run_as_the_machine_has_room_for(monkeypatch, needs, cores, gib, minutes, expected):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(cores))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gib is not None)
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda: (gib * 2**30, 2 * gib * 2**30))
+    count, why = trainings_at_a_time(needs, minutes)
+    assert count == expected and (f'{cores} cores, {needs.cores:g} each' in why) == (needs.cores > 0)
+    assert ('GiB free on the GPU' in why) == (needs.gpu_gib > 0 and gib is not None) and 'inf' not in why

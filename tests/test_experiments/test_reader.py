@@ -1,5 +1,8 @@
 """A file of experiments: what is refused and why, what is checked of its configs, and what the list shows."""
 
+import re
+from pathlib import Path
+
 import pytest
 from paper_example import CONFIGS, PAPER, write_example
 from small_benchmark import YAML, write_benchmark
@@ -9,6 +12,8 @@ from mmvice.experiments.listing import listing
 from mmvice.experiments.plan import Planner
 from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.tables import select
+
+CAMVID = Path(__file__).parents[2] / 'configs' / 'experiments' / 'camvid.yml'
 
 
 def problems(experiments, **kwargs):
@@ -100,6 +105,25 @@ def test_mistakes_are_named(tmp_path, old, new, message):
             file = write_benchmark(tmp_path)
             file.write_text(text)
             read_experiments(file)
+
+
+@pytest.mark.parametrize(
+    ('needs', 'message'),
+    [
+        ('{cores: 0}', 'size gpu, needs: cores must be more than 0, got 0'),
+        ('{cores: 5, gpu_gib: -1.5}', 'size gpu, needs: gpu_gib must be more than 0, got -1.5'),
+        ('{memory: 3}', "size gpu, needs: unknown key 'memory'; known: cores, gpu_gib, gpu_minutes"),
+        ('{gpu_minutes: .nan}', 'size gpu, needs: gpu_minutes must be more than 0, got nan'),
+        ('{cores: many}', "size gpu, needs: cores must be a number, got 'many'"),
+        ('5', 'size gpu: needs must be a mapping, got 5'),
+    ],
+)
+def test_needs_of_a_training_that_cannot_be_are_refused(tmp_path, needs, message):
+    text, given = CAMVID.read_text(), '{cores: 5, gpu_gib: 8, gpu_minutes: 2.8}'
+    assert text.count(given) == 1 and read_experiments(CAMVID).sizes['gpu'].needs.cores == 5
+    (tmp_path / 'camvid.yml').write_text(text.replace(given, needs))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_experiments(tmp_path / 'camvid.yml')
 
 
 @pytest.mark.parametrize(
