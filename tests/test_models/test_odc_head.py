@@ -85,14 +85,6 @@ def test_clusters_find_the_directions_that_there_are():
     assert out['loss'] < 0.1
 
 
-def test_evaluation_leaves_the_state_alone():
-    head = ODCHead(6, 5).eval()
-    before = {name: value.clone() for name, value in head.state_dict().items()}
-    head.loss(*make_batch(), NUM_REGIONS, NUM_VIEWS)
-    head.after_step()
-    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
-
-
 def test_a_collapse_is_told_with_settings_that_the_head_has(monkeypatch):
     head, said = ODCHead(6, 32, monitor_interval=1, monitor_patience=2), {}
     monkeypatch.setattr(head.monitor, '_warn', said.setdefault)

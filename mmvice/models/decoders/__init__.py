@@ -4,4 +4,8 @@ from .hypercolumn import HypercolumnDecoder
 from .light_fpn import LightFPN
 from .seg_head_decoder import SegHeadDecoder
 
-__all__ = ['HypercolumnDecoder', 'LightFPN', 'SegHeadDecoder']
+__all__ = [
+    'HypercolumnDecoder',
+    'LightFPN',
+    'SegHeadDecoder',
+]

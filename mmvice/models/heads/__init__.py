@@ -6,4 +6,11 @@ from .dense_swav_head import DenseSwAVHead
 from .linear_probe_head import LinearProbeHead
 from .odc_head import ODCHead
 
-__all__ = ['BaseMethodHead', 'ClusterProbeHead', 'DenseSwAVHead', 'LinearProbeHead', 'ODCHead', 'head_of']
+__all__ = [
+    'BaseMethodHead',
+    'ClusterProbeHead',
+    'DenseSwAVHead',
+    'LinearProbeHead',
+    'ODCHead',
+    'head_of',
+]

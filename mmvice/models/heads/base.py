@@ -19,8 +19,12 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
     registered subclass with :meth:`loss`; everything else has a default. A method with concepts, into which images are
     cut, keeps them as a parameter or buffer ``concepts`` (K, D).
 
+    ``unit_region_means`` and ``region_weights`` of :mod:`mmvice.models.heads.regions` turn the arguments of
+    :meth:`loss` into embeddings of regions and their weights; ``sum_over_processes`` of :mod:`mmvice.ops` makes sums
+    those of all processes, with the gradients that DistributedDataParallel expects.
+
     Args:
-        embed_dims (int): Channels D of an embedding.
+        embed_dims (int): Channels D of an embedding; the model gives those of its decoder.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
@@ -56,6 +60,9 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
             regions: (B, H, W) integers: a region of an image has the same id in all its views; -1 for no region.
             num_regions: N ints, the number of mutual regions I of every image.
             num_views: M >= 2.
+
+        Returns:
+            dict: Scalars. The sum of those whose name contains ``loss`` is minimised; all are logged.
         """
 
     def after_step(self) -> None:

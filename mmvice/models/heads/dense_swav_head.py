@@ -44,9 +44,8 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
             0 for none. They are kept as embeddings and scored with today's concepts. Defaults to 0.
         queue_start_iter (int): Step from which the queue takes part; it fills from the first. Defaults to 0.
         freeze_concepts_iters (int): The concepts get no gradient in the first so many steps. Defaults to 0.
-        reduction (str): What counts alike in the loss: 'image' the images, and the regions of each (Eq. 4, Alg. 3);
-            'region' the regions of the batch, as in the authors' code; 'area' the pixels of the primary views that lie
-            in regions. Defaults to 'image'.
+        reduction (str): What counts alike in the loss, one of :data:`mmvice.models.heads.regions.REDUCTIONS`: 'image',
+            as the paper; 'region', as the authors' code; ... Defaults to 'image'.
         normalize_pixels (bool): True averages unit pixel embeddings over a region, as the paper; False averages
             features and normalises then, as the reference code. Defaults to True.
         monitor_interval (int): Steps between two looks at the diagnostics for signs of collapse. Defaults to 50.
