@@ -29,40 +29,39 @@ _WITHOUT_LABELS = ': give data_prefix.seg_map_path=None to take the images witho
 
 @DATASETS.register_module()
 class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
-    """Images with a label map each: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
+    """Images with label maps: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
 
-    An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``, where a name
-    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked: one that does not fit is an
-    error.
+    An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``. A name may
+    contain folders. Every label map that ``LoadAnnotations`` reads is checked; an unfit one raises an error.
 
-    An image or label map that cannot be read at all, as it is damaged, is skipped in training for another one, with a
-    warning that names the file and counts; with ``test_mode`` it is an error. Images are turned upright by their EXIF
-    tag, label maps are taken as they are: they are those of the upright images.
+    If an image or label map is damaged, training skips it for another one. A warning names the file and counts the
+    skipped ones. With ``test_mode`` it raises an error. Images are turned upright by their EXIF tag. Label maps are not
+    turned: they must fit the upright images.
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '' is the data
-            root itself. Several folders of images are a list; their label maps are in one folder, or in a list of as
-            many. Without ``seg_map_path``, or with None, the images are taken alone: for pretraining, or to have
-            predictions written.
-        metainfo: ``dict(classes=[...], palette=[...])``: the name of every class, and for each an RGB colour. Without
-            colours, some are chosen.
-        ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
-            out, as are names that were listed before, with a warning.
-        img_suffix: How the names of images end, or a list of such endings; the case does not matter, except for those
-            in ``ann_file``. '' is for images of several formats, in names that have their endings.
-        seg_map_suffix: How the names of label maps end.
+        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '' is the data root
+            itself. ``img_path`` may be a list of folders. ``seg_map_path`` is then one folder, or a list of the same
+            length. Without ``seg_map_path``, or with None, the data set has images only: for pretraining, or to write
+            predictions.
+        metainfo: ``dict(classes=[...], palette=[...])``: the name and RGB colour of every class. Without a palette,
+            colours are chosen.
+        ann_file: A list of names without suffix, one a line, instead of all images of the folder. Blank lines are
+            ignored. Repeated names count once, with a warning.
+        img_suffix: Ending of image names, or a list of endings. Case only matters for names in ``ann_file``. '' means
+            that names include their endings, for images of several formats.
+        seg_map_suffix: Ending of label map names.
         pipeline: Transforms.
-        ignore_index: An id of the label maps that does not count, besides 255. It becomes 255 as it is read, so that it
-            holds for heads, the cluster probe and metrics without being set there too. Defaults to 255.
+        ignore_index: An id of the label maps that does not count, besides 255. Reading turns it into 255, so heads, the
+            cluster probe and metrics need no setting of their own. Defaults to 255.
         kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
             :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        ValueError: If classes or ``img_path`` are not given, or do not fit; and on access, if a label map is not 8-bit
-            with one channel, has not the size of its image, or has values that are no class.
+        ValueError: If classes or ``img_path`` are missing or do not fit; on access, if a label map is not 8-bit with
+            one channel, differs in size from its image, or has values that are no class.
         FileNotFoundError: If a folder or the list is missing or holds no image, or an image has no label map.
-        RuntimeError: On access, if a file cannot be read in a test, or none can in training.
+        RuntimeError: On access, if a file cannot be read in a test, or no file can be read in training.
     """
 
     layout = ''
@@ -140,7 +139,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         return metainfo
 
     def _update_palette(self) -> list:
-        """Colours that can be told apart where the metainfo has none; MMSegmentation draws random ones."""
+        """Distinguishable colours if the metainfo has none; MMSegmentation draws random ones."""
         classes = self._metainfo['classes']
         return super()._update_palette() if self._metainfo.get('palette') else palette(len(classes)).tolist()
 
@@ -239,7 +238,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         return data_list
 
     def _warn_of_labels_alone(self, data_list: list[dict]) -> int:
-        """Tell of label maps whose image is not there: nothing is lost with them but what was labelled.
+        """Warn of label maps without an image; only their labels are lost.
 
         Returns:
             int: Label maps in the folders of the images.
@@ -278,7 +277,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """The pipeline's result for an image; None where it is unusable, or a transform gives none."""
+        """The pipeline's result for an image; None if the image is unusable or a transform returns None."""
         results = self.get_data_info(idx)
         index = results['sample_idx']
         if index in self.skipped:

@@ -1,4 +1,4 @@
-"""What a data set does about files that it cannot use."""
+"""Skipping files that a data set cannot use."""
 
 import logging
 from collections.abc import Callable
@@ -9,24 +9,24 @@ from mmvice.utils.image_files import UnusableFileError, printable
 
 
 class SkipUnusableMixin:
-    """Passes over unusable files in training, with a warning that names each and counts; in testing they are errors.
+    """Skips unusable files in training, with a warning that names and counts them; raises an error in testing.
 
-    A score over fewer images than there are is another score: hence the error. A class with this mixin sets
-    :attr:`skipped` to an empty dict before it looks at files.
+    Testing raises an error because a score over fewer images is another score. A class with this mixin must set
+    :attr:`skipped` to an empty dict before it reads files.
     """
 
     skipped: dict[int, str]
     """Index and defect of the samples passed over, in this process."""
 
     def _skip(self, index: int, defect: str) -> None:
-        """Pass over a sample.
+        """Skip a sample.
 
         Args:
             index: Index of the sample.
             defect: A sentence that names the file.
 
         Raises:
-            RuntimeError: If this is a test, or no sample is left.
+            RuntimeError: In a test, or if no sample is left.
         """
         self.last_reason = defect
         if self.test_mode:
@@ -45,10 +45,10 @@ class SkipUnusableMixin:
             )
 
     def _apply(self, transform: Callable[[dict], dict | None], results: dict) -> dict | None:
-        """Apply a step of the pipeline; None where the image turns out to be unusable.
+        """Apply a step of the pipeline; None if the image is unusable.
 
-        An error of another kind is one of the config or the code, which no other image will do without: the log says
-        which image it was met at.
+        Any other error is a fault of the config or the code, and would occur with every image. The log then names the
+        image.
         """
         index, path = results['sample_idx'], printable(results['img_path'])
         try:

@@ -1,4 +1,4 @@
-"""The network of ViCE: a backbone, a decoder, and the embedding map they give."""
+"""The network of ViCE: a backbone, a decoder, and the resulting embedding map."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,9 @@ from .utils import check_decoder_fits
 
 
 class EmbedderMixin:
-    """Backbone and decoder of a model, and :meth:`embed`, which turns images into embedding maps (Eq. 2).
+    """A model's backbone and decoder, and :meth:`embed`, which turns images into embedding maps (Eq. 2).
 
-    Every model of mmvice keeps them as ``backbone`` and ``decoder``, so that weights move between models under one
-    name.
+    Every model of mmvice names them ``backbone`` and ``decoder``, so weights have the same names in all models.
     """
 
     backbone: nn.Module
@@ -37,9 +36,9 @@ class EmbedderMixin:
         Args:
             backbone: Any backbone of MMSegmentation or MMPretrain that returns a pyramid of feature maps.
             decoder: A decoder of :mod:`mmvice.models.decoders`.
-            channels_last: Keep weights, images and feature maps with their channels next to each other.
-            compile: Run both parts through ``torch.compile``, with these arguments if it is a dict. Names of weights
-                stay as they are.
+            channels_last: Use the channels-last memory format for weights, images and feature maps.
+            compile: Run both parts through ``torch.compile``, with these arguments if it is a dict. Names of weights do
+                not change.
         """
         self.backbone = MODELS.build(backbone)
         self.decoder = MODELS.build(decoder)
@@ -62,13 +61,13 @@ class EmbedderMixin:
         return EmbeddingMap(self.decoder(self.backbone(inputs)), inputs.shape[-2:])
 
     def embed_sizes(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
-        """Embed images of any sizes, those of one size together.
+        """Embed images of any sizes; images of the same size form one batch.
 
         Args:
             inputs: Normalised images (B, 3, H, W), or a list of (3, H, W).
 
         Returns:
-            list: For every size the places of its images in the batch, and their embeddings.
+            list: For every size, the indices of its images in the batch, and their embeddings.
         """
         if isinstance(inputs, Tensor):
             return [(list(range(len(inputs))), self.embed(inputs))]
@@ -79,5 +78,5 @@ class EmbedderMixin:
 
 
 def build_preprocessor(config: OptConfigType) -> nn.Module | None:
-    """Build a data preprocessor from mmvice's registry, where MMEngine's base model would look in the default scope."""
+    """Build a data preprocessor from mmvice's registry; MMEngine's base model would use the default scope."""
     return None if config is None else MODELS.build(config)

@@ -1,4 +1,4 @@
-"""mIoU and its kin, with the values of every class."""
+"""mIoU and related metrics, with the values of every class."""
 
 import logging
 import math
@@ -19,14 +19,14 @@ _COUNT = '_classes'
 class ClassIoUMetric(IoUMetric):
     """MMSegmentation's ``IoUMetric``, whose result also holds the values of each class (Table 10).
 
-    ``IoUMetric`` prints them as a table and keeps the means alone. Here ``IoU.road``, ``Acc.road`` and so on, in
-    percent with 2 decimals, follow the means in the result, and with it in the log and its JSON files. Means and table
-    are those of ``IoUMetric``.
+    ``IoUMetric`` prints these values as a table, but returns only the means. Here ``IoU.road``, ``Acc.road`` and so on
+    follow the means in the result, the log and its JSON files, in percent with 2 decimals. Means and table are those of
+    ``IoUMetric``.
 
-    A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``) and is left out of
-    the mean. ``mIoU_classes`` is the number of classes that the mean is over, and a warning names the classes that no
-    label map has. An image without labels counts nowhere; where no image has any, the result is empty. The class
-    ``ignored_class`` does not count: its id is the ``ignore_index`` of the data set, as ``NumClassCheckHook`` sets it.
+    A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``). The mean leaves it
+    out. ``mIoU_classes`` is the number of classes in the mean. A warning names the classes that no label map has.
+    Images without labels do not count. If no image has labels, the result is empty. The class ``ignored_class`` does
+    not count either: its id is the ``ignore_index`` of the data set, set by ``NumClassCheckHook``.
 
     Args:
         args, kwargs: As for ``IoUMetric``, without ``output_dir``.
@@ -104,7 +104,7 @@ class ClassIoUMetric(IoUMetric):
 
 
 def is_class_metric(name: str) -> bool:
-    """Tell whether a metric's name is that of a single class, such as 'IoU.road' or 'val/Acc.road'.
+    """Whether a metric's name is that of a single class, such as 'IoU.road' or 'val/Acc.road'.
 
     Example:
         >>> [is_class_metric(name) for name in ('mIoU', 'IoU.road', 'val/Acc.traffic light')]
@@ -114,7 +114,7 @@ def is_class_metric(name: str) -> bool:
 
 
 def metric_texts(metrics: Mapping[str, float]) -> list[str]:
-    """The means among metrics with 2 decimals, each with the number of classes that it is over, where that is known.
+    """The means among metrics with 2 decimals, each with its number of classes if known.
 
     Example:
         >>> metric_texts({'aAcc': 90.0, 'mIoU': 80.0, 'mIoU_classes': 1, 'IoU.road': 80.0, 'IoU.car': float('nan')})
@@ -132,7 +132,7 @@ def metric_texts(metrics: Mapping[str, float]) -> list[str]:
 
 
 def part_of_classes(values: Iterable[float | None]) -> str:
-    """What a table says of a mean over the values of classes where some have none: nan or None.
+    """Note for a mean over classes if some have no value (nan or None).
 
     Example:
         >>> part_of_classes([50.0, None, 70.0]), part_of_classes([50.0, 70.0])

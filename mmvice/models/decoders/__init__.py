@@ -1,4 +1,4 @@
-"""Decoders: a pyramid of feature maps in, one D-channel map out, with ``embed_dims`` telling D."""
+"""Decoders: they turn a pyramid of feature maps into one map with D channels; ``embed_dims`` is D."""
 
 from .hypercolumn import HypercolumnDecoder
 from .light_fpn import LightFPN

@@ -1,4 +1,4 @@
-"""An embedder, frozen or not, with a probe on it, as a segmentor of MMSegmentation."""
+"""A segmentor of MMSegmentation: an embedder, frozen or not, and a probe."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,30 +18,31 @@ from mmvice.structures import EmbeddingMap
 
 @MODELS.register_module()
 class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
-    """Measures embeddings: backbone and decoder of a ViCE model, frozen and in eval mode, under a probe (Sec. 4.3).
+    """Measures embeddings: a probe on the backbone and decoder of a ViCE model, frozen and in eval mode (Sec. 4.3).
 
     Args:
         backbone (dict): Config of the backbone, as in pretraining.
         decoder (dict): Config of the decoder, as in pretraining.
         decode_head (dict): Config of a :class:`LinearProbeHead` or :class:`ClusterProbeHead`. Its ``in_channels``
             defaults to the decoder's ``embed_dims``.
-        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model, or the work folder of its run with
-            its latest checkpoint; any format of :mod:`mmvice.utils.weight_formats` that has a decoder. None leaves the
-            embedder as its configs initialise it: random, or with the backbone's own pretrained weights. It is read
-            when a training starts; a checkpoint of the probe holds the embedder too. Defaults to None.
-        freeze_embedder (bool): Train the probe alone. False trains backbone and decoder with it, end to end: what the
-            same network reaches with labels, as a ceiling for pretraining. Defaults to True.
+        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model, or the work folder of its run,
+            which means its latest checkpoint. It may have any format of :mod:`mmvice.utils.weight_formats` that
+            includes a decoder. None keeps the initialisation of the configs: random, or the backbone's own pretrained
+            weights. The checkpoint is read when a training starts. A checkpoint of the probe includes the embedder.
+            Defaults to None.
+        freeze_embedder (bool): Train only the probe. False also trains backbone and decoder, end to end: an upper bound
+            for pretraining, from the same network with labels. Defaults to True.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
-            ``seg_logits=True`` predictions hold logits too, as test-time augmentation needs them; finding the classes
-            alone is much faster. Defaults to None.
-        pretrained (None): ``mmseg.apis.init_model`` gives None to every model; weights come by
-            ``embedder_checkpoint``. Defaults to None.
+            ``seg_logits=True`` predictions include logits, which test-time augmentation needs. Computing only the
+            classes is much faster. Defaults to None.
+        pretrained (None): ``mmseg.apis.init_model`` passes None to every model. Set ``embedder_checkpoint`` to load
+            weights. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: If head and decoder differ in the size of an embedding, or ``test_cfg`` asks for another mode.
+        ValueError: If head and decoder differ in the size of an embedding, or ``test_cfg`` sets another mode.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
             return super().embed(inputs)
 
     def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
-        """What MMSegmentation calls :meth:`embed`."""
+        """MMSegmentation's name for :meth:`embed`."""
         return self.embed(inputs)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
@@ -151,7 +152,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
 
 
 def _is_moved(sample: SegDataSample) -> bool:
-    """Whether pixels of the image as it was are elsewhere in the input: it was padded or flipped."""
+    """Whether the input was padded or flipped, so that pixels have moved."""
     padding = sample.get('img_padding_size', sample.get('padding_size', [0]))
     return bool(any(padding) or sample.get('flip'))
 
@@ -161,12 +162,12 @@ def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:
 
     Args:
         model: The model to load into.
-        checkpoint: Path of the checkpoint, or of a work folder, whose latest checkpoint is taken.
+        checkpoint: Path of the checkpoint, or of a work folder, which means its latest checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
-        ValueError: If a weight is missing, left over or of another shape, or has no part in any rule of the format; the
-            message lists them. If the file has no decoder.
+        ValueError: If a weight is missing, unused or of another shape, or no rule of the format covers it; the message
+            lists them. Also if the file has no decoder.
     """
     if '://' not in str(checkpoint) and not Path(checkpoint).expanduser().exists():
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""The diagnostics of a step, and a watch over them."""
+"""The diagnostics of a step, and warnings about them."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def region_statistics(z: Tensor, p: Tensor, q: Tensor, num_images: int) -> dict[str, Tensor]:
-    """What :class:`CollapseMonitor` needs to know of the images of this process, in a form that adds up.
+    """Sums over the images of this process for :class:`CollapseMonitor`.
 
     Args:
         z: Unit region embeddings (R, D) of the primary view.
@@ -30,17 +30,17 @@ def region_statistics(z: Tensor, p: Tensor, q: Tensor, num_images: int) -> dict[
 
 
 class CollapseMonitor(nn.Module):
-    """Gives the diagnostics of a step, and warns, once each and in words, when training goes wrong.
+    """Gives the diagnostics of a step, and warns once of each kind of failing training.
 
-    It warns when the concepts collapse or the loss is no better than a uniform guess. Running means are kept on the
-    device and copied to the host without waiting for it; a copy is read at the next look. They are in the state dict.
+    It warns if the concepts collapse or the loss is no better than a uniform guess. Running means stay on the device.
+    They are copied to the host asynchronously; the next check reads the copy. The state dict contains them.
 
     Args:
         num_concepts: Number of concepts K.
-        interval: Steps between two looks.
-        patience: Steps before the first judgement.
+        interval: Steps between two checks.
+        patience: Steps before the first possible warning.
         momentum: Of the running means, per step.
-        remedies: What helps against a collapse, beside a lower learning rate or a longer warm-up.
+        remedies: Advice against a collapse, besides a lower learning rate or a longer warm-up.
     """
 
     def __init__(
@@ -65,18 +65,19 @@ class CollapseMonitor(nn.Module):
 
     @torch.no_grad()
     def forward(self, loss: Tensor, sums: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-        """Take in one step, in training mode, and give its diagnostics.
+        """Add one step, in training mode, and return its diagnostics.
 
         Args:
             loss: Scalar loss.
             sums: Those of :func:`region_statistics` over all processes.
-            step: Number of steps taken, with this one.
+            step: Number of steps, including this one.
 
         Returns:
-            dict: Of the primary view ``regions_per_image``; ``concepts_used``, the share of concepts that score best
-            for some region; ``concept_perplexity`` of the mean prediction, 1 to K (both by the scores alone: an optimal
-            assignment uses all concepts alike by construction); ``assignment_entropy`` of a region's assignment, 0 to
-            ln K nats; ``embedding_spread``, 0 if all region embeddings are alike, near 1 if they point everywhere.
+            dict: Diagnostics of the primary view. ``regions_per_image``. ``concepts_used``: share of concepts that
+                score best for some region. ``concept_perplexity`` of the mean prediction: 1 to K. (Both use the scores,
+                since an optimal assignment always uses all concepts equally.) ``assignment_entropy`` of a region's
+                assignment: 0 to ln K nats. ``embedding_spread``: 0 if all region embeddings are equal, near 1 if they
+                point in all directions.
         """
         regions = sums['regions'].clamp_min(1)
         usage = sums['predictions'] / regions
@@ -101,7 +102,7 @@ class CollapseMonitor(nn.Module):
         self.sums = self.sums.lerp(now, (1 - self.momentum) * (num_regions > 0).to(now))
 
     def _look(self, step: int) -> None:
-        """Judge by the copy of the last look, and begin another one."""
+        """Check the copy of the last interval, and start another copy."""
         if self._copy is not None and (self._event is None or self._event.query()):
             self._judge(*self._copy.tolist(), step)
         self._copy = (self.sums[:3] / self.sums[3]).to('cpu', non_blocking=True, copy=True)

@@ -1,4 +1,4 @@
-"""A decoder that was not made for its backbone is told when a model is built, not by its first convolution."""
+"""Check that a decoder fits its backbone when a model is built, before the first step."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ _SIDE = 64
 
 @torch.no_grad()
 def check_decoder_fits(backbone: nn.Module, decoder: nn.Module, name: str = 'model.decoder') -> None:
-    """Run both on one small black image, in evaluation: no random number is drawn, no statistic of a norm changes.
+    """Run both on one small black image, in evaluation: this draws no random numbers and changes no statistics.
 
-    Milliseconds for a ResNet-18, a quarter of a second for a ResNet-152. A backbone that takes no image of 64x64, as
-    one with position embeddings of a fixed size, is not looked at.
+    This takes milliseconds for a ResNet-18, and a quarter of a second for a ResNet-152. It skips a backbone that does
+    not accept images of 64x64, for example because of position embeddings of a fixed size.
 
     Raises:
-        ValueError: If the decoder cannot take what the backbone gives; the message has the number of maps and channels
-            of both sides.
+        ValueError: If the decoder does not accept the backbone's feature maps; the message has the number of maps and
+            channels of both sides.
     """
     weight = next(backbone.parameters(), None)
     if weight is None or weight.device.type == 'meta':
@@ -58,7 +58,7 @@ def _describe_maps(features: object) -> str:
 
 
 def _describe_inputs(decoder: nn.Module) -> str:
-    """What a decoder, its neck and its head say of the channels that they take; empty if they say nothing."""
+    """Describe the input channels of a decoder, its neck and its head; empty if they are unknown."""
     names = ('in_channels', 'in_index', 'c1_in_channels')
     parts = {'': decoder, 'neck.': getattr(decoder, 'neck', None), 'head.': getattr(decoder, 'head', None)}
     settings = [

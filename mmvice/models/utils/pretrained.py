@@ -1,4 +1,4 @@
-"""Putting weights from elsewhere into a model's backbone, decoder and concepts."""
+"""Loading weights of other projects into a model's backbone, decoder and concepts."""
 
 import logging
 import re
@@ -17,15 +17,15 @@ OUTPUT_NORM = re.compile(r'backbone\.norm\d\.(?:weight|bias)')
 
 
 def load_pretrained(model: BaseModel, location: str | Path, whole: bool = False) -> Weights:
-    """Load initial weights of any known format into a model; what was taken and dropped is logged.
+    """Load initial weights of any known format into a model; log which were taken and dropped.
 
     Args:
         model: A model with ``backbone`` and ``decoder``, and perhaps a ``head`` with ``concepts``.
         location: A file, a work folder or a URL, see :func:`mmvice.utils.weight_formats.read_weights`.
-        whole: The file must have every weight of the decoder, too.
+        whole: Whether the file must have every weight of the decoder too.
 
     Returns:
-        Weights: The loaded weights and the account of the others.
+        Weights: The loaded weights, and the names and reasons of the others.
 
     Raises:
         FileNotFoundError, pickle.UnpicklingError: If the file is missing or holds more than weights.
@@ -48,20 +48,20 @@ def load_pretrained(model: BaseModel, location: str | Path, whole: bool = False)
 
 
 def fit_weights(given: Weights, own: Mapping[str, Tensor]) -> Weights:
-    """The given weights that a model takes: all of its backbone, and all of decoder and concepts where there are any.
+    """The given weights that a model takes: all of its backbone, and all of decoder and concepts if given.
 
-    A decode head of MMSegmentation is taken where the model's decoder has one with the same layers. Its classifier
-    becomes the embedding layer if it has as many outputs.
+    A decode head of MMSegmentation is taken if the model's decoder has one with the same layers. Its classifier becomes
+    the embedding layer if it has D outputs.
 
     Args:
         given: Weights under mmvice's names.
         own: State dict of the model.
 
     Returns:
-        Weights: With what the model has no use for moved to ``dropped``, and what it keeps as it is in ``kept``.
+        Weights: Those that the model does not need are in ``dropped``. Its own unchanged weights are in ``kept``.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape; the message lists them.
+        ValueError: If a weight is missing, unused or of another shape; the message lists them.
     """
     fitted = Weights(given.source, given.format, dict(given.weights), {k: list(v) for k, v in given.dropped.items()})
     _drop(fitted, 'batch counters', [key for key in fitted.weights if _is_counter(key) and key not in own])
@@ -110,7 +110,7 @@ def _decoder_layers(weights: Mapping[str, Tensor]) -> set[str]:
 
 
 def _is_counter(key: str) -> bool:
-    """Whether it is the number of batches that a norm has seen, which no forward pass needs and old files lack."""
+    """Whether it is a norm's counter of batches, which no forward pass needs and old files lack."""
     return key.endswith('.num_batches_tracked')
 
 
@@ -133,7 +133,7 @@ def _parts(fitted: Weights) -> str:
 
 
 def _advice(fitted: Weights, wanted: Mapping[str, Tensor]) -> str:
-    """What is likely wrong where weights do not fit."""
+    """Advice for weights that do not fit."""
     stems = [any(key.startswith('backbone.stem.') for key in keys) for keys in (fitted.weights, wanted)]
     if fitted.part('backbone.') and stems[0] != stems[1]:
         kinds = ("a plain stem (type='ResNet')", "a deep stem (type='ResNetV1c')")
