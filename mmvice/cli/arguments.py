@@ -11,14 +11,14 @@ from mmvice.utils.checkpoint import resolve_checkpoint
 
 
 def existing_file(path: str) -> str:
-    """An argparse type: the path of a file that is there."""
+    """An argparse type: the path of an existing file."""
     if not Path(path).expanduser().is_file():
         raise argparse.ArgumentTypeError(f'no such file: {path}')
     return path
 
 
 def checkpoint_location(location: str) -> str:
-    """An argparse type: a checkpoint file that is there, a work folder, meaning its latest checkpoint, or a URL."""
+    """An argparse type: an existing checkpoint file, a work folder, which means its latest checkpoint, or a URL."""
     try:
         location = str(resolve_checkpoint(location))
     except FileNotFoundError as error:
@@ -66,7 +66,7 @@ def non_negative(text: str) -> int:
 
 
 def choose_device(name: str) -> str:
-    """The device that ``--device`` names; 'auto' is the GPU where there is one."""
+    """The device that ``--device`` names; 'auto' is the GPU if there is one."""
     if name != 'auto':
         return name
     return 'cuda' if torch.cuda.is_available() else 'cpu'

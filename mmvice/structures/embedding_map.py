@@ -237,7 +237,7 @@ class EmbeddingMap:
         return self._squared_norms
 
     def _feature_rows(self, of_norms: bool = False) -> Tensor:
-        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for all else.
+        """Scaled low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for other results.
 
         They are scaled.
         """

@@ -152,7 +152,7 @@ class Weights:
     """Weights under mmvice's names, and the names and reasons of the others.
 
     Attributes:
-        source: Where they come from, for messages.
+        source: Origin, for messages.
         format: Format of the source.
         weights: ``backbone.*``, ``decoder.*`` and ``head.concepts``; floating-point numbers in float32.
         dropped: Names of the source that were left out, with reasons.
