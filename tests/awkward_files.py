@@ -35,15 +35,16 @@ def turned(image: np.ndarray, kind: str, orientation: int = QUARTER_TURN) -> byt
     return encode(image, kind, exif=exif)
 
 
+def _chunk(name: bytes, content: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+
 def png(width: int, height: int, num_rows: int) -> bytes:
     """A PNG whose header promises (height, width) black pixels, of which there are the first rows."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
-
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     rows = compressed_zeros((1 + 3 * width) * num_rows)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header) + _chunk(b'IDAT', rows) + _chunk(b'IEND', b'')
 
 
 def compressed_zeros(number: int) -> bytes:
@@ -193,11 +194,7 @@ def _packed(rows: np.ndarray, bits: int | None) -> bytes:
 
 def png_of_bits(ids: np.ndarray, bits: int) -> bytes:
     """A grey PNG whose values (H, W) are stored in 1, 2 or 4 bits."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
-
     height, width = ids.shape
     rows = b''.join(b'\0' + _packed(row[None], bits) for row in ids)
     header = struct.pack('>IIBBBBB', width, height, bits, 0, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header) + _chunk(b'IDAT', zlib.compress(rows)) + _chunk(b'IEND', b'')

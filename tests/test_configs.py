@@ -10,12 +10,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import DefaultScope
 
 from mmvice.apis import build_runner
 from mmvice.engine.checks.settings import check_setting_names
 from mmvice.registry import DATASETS, MODELS
 from mmvice.structures import EmbeddingMap
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / 'configs'
@@ -106,12 +107,6 @@ def data(tmp_path_factory):
     make_coco(root / 'coco', rng)
     make_cityscapes(root / 'cityscapes', rng)
     return root
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 SMALL = dict(

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.console import tell
 from mmvice.utils.counts import counted
 from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable
@@ -187,8 +187,10 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         lines = list(map(os.fsdecode, read_lines(self.ann_file)))
         names = list(dict.fromkeys(lines))
         if len(names) < len(lines):
-            self._warn(
-                f'{len(lines) - len(names)} lines of {self.ann_file!r} repeat the name of an image; each counts once'
+            tell(
+                self,
+                f'{len(lines) - len(names)} lines of {self.ann_file!r} repeat the name of an image; each counts once',
+                logging.WARNING,
             )
         if not names:
             raise self._error(FileNotFoundError, f'the list file {self.ann_file!r} (ann_file) names no image')
@@ -198,7 +200,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 ValueError,
                 f'the names in {self.ann_file!r} must be without {suffixes}, but the first is {names[0]!r}',
             )
-        self._tell(f'{counted(len(names), "image")}, listed in {self.ann_file!r}')
+        tell(self, f'{counted(len(names), "image")}, listed in {self.ann_file!r}')
         return [self._listed_info(name) for name in names]
 
     def _listed_info(self, name: str) -> dict:
@@ -234,7 +236,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 )
         beside = self._warn_of_labels_alone(data_list)
         left_out.subtract({ending_of('x' + self.seg_map_suffix): beside})
-        self._tell(describe_found(counts, left_out))
+        tell(self, describe_found(counts, left_out))
         return data_list
 
     def _warn_of_labels_alone(self, data_list: list[dict]) -> int:
@@ -255,18 +257,14 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         alone = [path for path in there if path not in known]
         if alone:
             folders = ', '.join(repr(folder) for folder, _ in self._folders)
-            self._warn(
+            tell(
+                self,
                 f'{len(alone)} label maps have no image under {folders} and are left out; the first is '
-                f'{printable(alone[0])}'
+                f'{printable(alone[0])}',
+                logging.WARNING,
             )
         beside = tuple(osp.join(osp.normpath(folder), '') for folder, _ in self._folders)
         return sum(path.startswith(beside) and path not in images for path in there)
-
-    def _tell(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current')
-
-    def _warn(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
 
     def _info(self, img_path: str, labels: str | None, name: str) -> dict:
         info = dict(

@@ -3,8 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from mmengine.logging import print_log
-
+from mmvice.utils.console import tell
 from mmvice.utils.image_files import UnusableFileError, printable
 
 
@@ -33,12 +32,8 @@ class SkipUnusableMixin:
             raise RuntimeError(f'{type(self).__name__}: {defect}')
         if index not in self.skipped:
             self.skipped[index] = defect
-            print_log(
-                f'{type(self).__name__}: skipped an image: {defect} ({len(self.skipped)} of {len(self)} images skipped '
-                'so far in this process)',
-                logger='current',
-                level=logging.WARNING,
-            )
+            count = f'{len(self.skipped)} of {len(self)} images skipped so far in this process'
+            tell(self, f'skipped an image: {defect} ({count})', logging.WARNING)
         if len(self.skipped) == len(self):
             raise RuntimeError(
                 f'{type(self).__name__}: none of the {len(self)} images is usable; the last one: {defect}'
@@ -56,11 +51,7 @@ class SkipUnusableMixin:
         except UnusableFileError as error:
             return self._skip(index, str(error))
         except Exception:
-            print_log(
-                f'{type(self).__name__}: {type(transform).__name__} failed on {path}',
-                logger='current',
-                level=logging.ERROR,
-            )
+            tell(self, f'{type(transform).__name__} failed on {path}', logging.ERROR)
             raise
         if transformed is None:
             self.last_reason = f'{transform!r} took nothing from {path}'

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
-from mmengine.logging import print_log
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.console import tell
 from mmvice.utils.counts import counted
 from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_image, explain, printable
@@ -124,7 +124,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             if len(paths) == listed:
                 raise FileNotFoundError(f'{type(self).__name__}: the list file {list_file!r} names no image')
         if self.list_files:
-            self._tell(f'{counted(len(paths), "image")}, listed in {", ".join(map(repr, self.list_files))}')
+            tell(self, f'{counted(len(paths), "image")}, listed in {", ".join(map(repr, self.list_files))}')
             return paths
 
         counts, left_out = {}, Counter()
@@ -150,11 +150,8 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
                 )
             counts[folder] = counts.get(folder, 0) + len(found)
             paths.extend(found)
-        self._tell(describe_found(counts, left_out))
+        tell(self, describe_found(counts, left_out))
         return paths
-
-    def _tell(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current')
 
     def _setting(self, name: str) -> str:
         return f'{type(self).__name__}: {name}'

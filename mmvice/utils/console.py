@@ -19,6 +19,11 @@ _INTERNAL_WARNINGS = (
 )
 
 
+def tell(owner: object, message: str, level: int = logging.INFO) -> None:
+    """Log a message that begins with the name of the owner's class."""
+    print_log(f'{type(owner).__name__}: {message}', logger='current', level=level)
+
+
 @contextmanager
 def quiet_import() -> Iterator[None]:
     """Import parts of OpenMMLab without their warnings about missing packages; print any other line.

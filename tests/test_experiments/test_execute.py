@@ -10,21 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from small_benchmark import write_benchmark
 
 from mmvice.experiments.execute import Executor, check_data, check_devices, run_lines, trainings_at_a_time
 from mmvice.experiments.jobs import Job
 from mmvice.experiments.plan import Planner
-from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.results import Results, read_kept, read_result
 from mmvice.experiments.tables import Needs, select
 
 TRAIN = Path(__file__).parent / 'toy_training.py'
-
-
-@pytest.fixture
-def benchmark(tmp_path):
-    return read_experiments(write_benchmark(tmp_path / 'benchmark'))
 
 
 def plan(benchmark, tmp_path, rows=('random', 'regions'), seeds=(0,), split='tune', **kwargs):

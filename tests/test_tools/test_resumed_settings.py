@@ -8,20 +8,11 @@ import pytest
 from mmengine.config import Config
 
 from mmvice.cli.errors import explain
-from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps, schedules
+from mmvice.engine.checks import schedules
 from mmvice.engine.checks.resumed_settings import _differing_wrappers
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 LONG, STOP = 12, 4
-
-
-@pytest.fixture
-def said(monkeypatch) -> list[str]:
-    """What is warned of."""
-    texts = []
-    for module in (resumed_settings, resumed_state, resumed_steps):
-        monkeypatch.setattr(module, 'print_log', lambda text, **_: texts.append(text))
-    return texts
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import line
 from hostile_files import Payload
 
 from mmvice.cli.errors import explain
@@ -31,11 +32,6 @@ DAMAGES = {
     'other bytes': lambda content: os.urandom(len(content)),
     'a page of zeros inside': lambda content: content[:1024] + bytes(512) + content[1536:],
 }
-
-
-def line(path: Path) -> torch.Tensor:
-    """The trained weights of a checkpoint."""
-    return load_checkpoint_file(path)['state_dict']['line.weight']
 
 
 @pytest.fixture(scope='module')

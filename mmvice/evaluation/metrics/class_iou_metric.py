@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 
 from mmvice.registry import METRICS
+from mmvice.utils.console import tell
 
 _CLASS_METRIC = re.compile(r'(^|/)(IoU|Acc|Dice|Fscore|Precision|Recall)\.')
 _COUNT = '_classes'
@@ -72,10 +72,14 @@ class ClassIoUMetric(IoUMetric):
         labelled = [areas for areas in results if areas is not None]
         if not labelled:
             why = 'format_only=True' if self.format_only else f'none of {len(results)} images has a label map'
-            self._warn(f'nothing is measured, as {why}')
+            tell(self, f'nothing is measured, as {why}', logging.WARNING)
             return {}
         if len(labelled) < len(results):
-            self._warn(f'{len(results) - len(labelled)} of {len(results)} images have no label map and do not count')
+            tell(
+                self,
+                f'{len(results) - len(labelled)} of {len(results)} images have no label map and do not count',
+                logging.WARNING,
+            )
         metrics = super().compute_metrics(labelled)
         areas = [sum(area) for area in zip(*labelled)]
         by_class = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
@@ -90,17 +94,16 @@ class ClassIoUMetric(IoUMetric):
         absent = names[counts & ~areas[3].numpy().astype(bool)].tolist()
         if absent:
             means = [text for text in metric_texts(metrics) if ' over ' in text]
-            self._warn(
+            tell(
+                self,
                 f'no label map of these {len(labelled)} images has the '
-                f'{"class" if len(absent) == 1 else "classes"} {", ".join(map(repr, absent))}; {", ".join(means)}'
+                f'{"class" if len(absent) == 1 else "classes"} {", ".join(map(repr, absent))}; {", ".join(means)}',
+                logging.WARNING,
             )
         return metrics
 
     def _is_ignored(self, num_classes: int) -> np.ndarray:
         return np.arange(num_classes) == self.ignored_class
-
-    def _warn(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
 
 
 def is_class_metric(name: str) -> bool:
