@@ -26,7 +26,7 @@ class SharedMemoryError(RuntimeError):
     """Shared memory is too small for the batches of a data loader."""
 
 
-def with_fitting_workers(loader: Mapping[str, Any]) -> dict[str, Any]:
+def with_worker_settings(loader: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a data loader: without settings of workers if it has none, else with a timeout.
 
     Raises:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
-from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
+from mmvice.datasets.worker_batches import SharedMemory, with_worker_settings
 from mmvice.datasets.wrapper_settings import check_wrapper_settings
 from mmvice.engine.hooks import MethodStateHook, RunCheckHook
 from mmvice.engine.hooks.former_names import renewed
@@ -127,7 +127,7 @@ class ViCERunner(Runner):
         """
         if not isinstance(dataloader, DataLoader):
             check_wrapper_settings(dataloader.get('dataset'))
-            dataloader = with_seeded_items(with_fitting_workers(dataloader))
+            dataloader = with_seeded_items(with_worker_settings(dataloader))
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         if not isinstance(loader.collate_fn, PackedCollate):
             loader.collate_fn = PackedCollate(loader.collate_fn, SharedMemory(loader))
