@@ -105,8 +105,8 @@ def unusable_images() -> dict[str, tuple[bytes, str]]:
         damaged[place] ^= 0x55
     return {
         'empty.png': (b'', 'is empty: a file of 0 bytes'),
-        'text.jpg': (b'no image at all', 'is no image of a known format'),
-        'corrupt.jpg': (b'\xff\xd8\xff not a picture' * 9, 'is no image of a known format'),
+        'text.jpg': (b'no image at all', 'is not an image of a known format'),
+        'corrupt.jpg': (b'\xff\xd8\xff not a picture' * 9, 'is not an image of a known format'),
         'corrupt.png': (bytes(damaged), 'cannot be decoded: it is cut off or damaged'),
         'cut.png': (whole[: len(whole) // 2], 'cannot be decoded: it is cut off or damaged'),
         'cut header.png': (whole[:20], 'has a damaged header: Truncated'),
@@ -115,11 +115,11 @@ def unusable_images() -> dict[str, tuple[bytes, str]]:
         'cut.webp': (_half(encode(image, 'WEBP')), 'has a damaged header'),
         'cut.tiff': (
             _half(encode(image, 'TIFF')),
-            'cannot be decoded: it is cut off or damaged|is no image of a known',
+            'cannot be decoded: it is cut off or damaged|is not an image of a known',
         ),
         'floats.tiff': (
             encode(Image.fromarray(image[..., 0].astype(np.float32)), 'TIFF'),
-            'has float32 values, .* to .*, and nothing says which is white: give LoadImageFromFile value_range',
+            'has float32 values, .* to .*, and their white is unknown: give LoadImageFromFile value_range',
         ),
         'huge.png': (png(20_000, 20_000, 3), 'has more than 178,956,970 pixels, the most that are decoded'),
         'huge and thin.png': (png(100, 2_000_000, 3), 'has more than 178,956,970 pixels, the most that are decoded'),

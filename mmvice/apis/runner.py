@@ -51,7 +51,7 @@ def use_resume(cfg: Config, load_from: str | None) -> None:
     if cfg.resume:
         cfg.load_from = latest
     else:
-        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts afresh.', logger='current')
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts anew.', logger='current')
 
 
 def require_work_dir(cfg: Config) -> None:
@@ -62,6 +62,6 @@ def require_work_dir(cfg: Config) -> None:
     """
     if cfg.get('work_dir') is None:
         if cfg.filename is None:
-            raise ValueError("the config is of no file and has no work_dir: set cfg.work_dir = 'work_dirs/NAME'")
+            raise ValueError("the config has neither a file name nor a work_dir: set cfg.work_dir = 'work_dirs/NAME'")
         cfg.work_dir = str(Path('work_dirs', Path(cfg.filename).stem))
     cfg.work_dir = as_path(cfg.work_dir, 'work_dir')

@@ -46,10 +46,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes of this run (default: none, a single process)',
+        help='launcher of the processes of this run (default: none, a single process)',
     )
     parser.add_argument(
-        TRACEBACK, action='store_true', help='show where an error comes from, also one that a setting can mend'
+        TRACEBACK, action='store_true', help='print the traceback of an error, also of an error in the settings'
     )
     # torch.distributed.launch passes this; torchrun sets the variable instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)

@@ -115,8 +115,8 @@ def require_train(cfg: Config) -> None:
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer.type) is None:
         raise ValueError(
-            f"optim_wrapper.optimizer.type='{optimizer.type}' is no optimizer; those of torch.optim go by their names, "
-            'LARS is mmpretrain.LARS'
+            f"optim_wrapper.optimizer.type='{optimizer.type}' is not an optimizer: give the name of one in "
+            'torch.optim, or mmpretrain.LARS'
         )
 
 
@@ -177,7 +177,7 @@ def full_disk_explained(cfg: Config) -> Iterator[None]:
         free = readable_size(shutil.disk_usage(folder).free) if folder.is_dir() else 'unknown space'
         what = str(error) if isinstance(error, NoSpaceError) else f'{error}, with {free} free in {folder}'
         raise NoSpaceError(
-            error.errno, f'{what}. Checkpoints written before are as they were: make room and go on with --resume.'
+            error.errno, f'{what}. Earlier checkpoints are unchanged: free some space and continue with --resume.'
         ) from error
 
 

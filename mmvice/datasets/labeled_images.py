@@ -298,7 +298,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         if labels.ndim != 2:
             raise ValueError(
                 f'{type(self).__name__}: {name} must have one channel of class ids, but its shape is {labels.shape}: '
-                'an image of colours?'
+                'is it a colour image?'
             )
         if size is not None and labels.shape != tuple(size[:2]):
             hint = ''

@@ -92,7 +92,7 @@ def decode_superpixels(content: bytes, no_region: int | None = None) -> np.ndarr
     """
     ids = decode_labels(content).astype(np.int32)
     if not content.startswith(PNG_START):
-        raise ValueError('is no PNG, the format of superpixels')
+        raise ValueError('is not a PNG, the format of superpixels')
     if no_region is not None:
         ids[ids == no_region] = -1
     return contiguous(ids)
@@ -120,8 +120,8 @@ def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.nda
             return Skipped(f'{printable(img_path)} is rejected by {type(step).__name__}')
         if _random_state() != before:
             raise ValueError(
-                f'{type(step).__name__} draws random numbers, so that the superpixels differ from epoch to epoch: they '
-                'cannot be stored. Move it behind the step that computes them, or go on computing them in training'
+                f'{type(step).__name__} draws random numbers, so the superpixels differ in every epoch and cannot be '
+                'stored: move it behind the step that computes superpixels, or compute superpixels in training'
             )
     if 'superpixels' not in results:
         raise ValueError(f'the steps {[type(step).__name__ for step in steps]} give no superpixels')

@@ -239,6 +239,6 @@ def _require_bad(path: str, load_image: LoadImageFromFile, defect: str) -> None:
     except UnusableFileError:
         return
     raise ValueError(
-        f'{type(load_image).__name__} cannot load a sound image as uint8 (H, W, 3): {defect}. Correct its settings: '
-        f'{load_image!r}'
+        f'{type(load_image).__name__} cannot load an undamaged image as uint8 (H, W, 3): {defect}. Correct its '
+        f'settings: {load_image!r}'
     )

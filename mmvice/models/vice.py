@@ -148,7 +148,7 @@ class ViCE(EmbedderMixin, BaseModel):
         """
         unit_concepts = self.head.unit_concepts()
         if unit_concepts is None:
-            raise TypeError(f'{type(self.head).__name__} has no concepts to cut images into: measure it by a probe')
+            raise TypeError(f'{type(self.head).__name__} has no concepts to segment images into: use a probe')
         data_samples = [SegDataSample() for _ in range(len(inputs))] if data_samples is None else data_samples
         for places, embeddings in self.embed_sizes(inputs):
             for b, sample in enumerate(data_samples[place] for place in places):

@@ -41,14 +41,14 @@ def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--allow-partial',
         action='store_true',
-        help='convert what is there, where files are missing or their number is not that of the published data',
+        help='convert the existing files even if some are missing or their number differs from the published data',
     )
 
 
 def add_out_dir_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--out-dir``, for published data in a read-only folder."""
     parser.add_argument(
-        '--out-dir', type=Path, metavar='DIR', help='folder to write to in place of DATA_ROOT, which is then only read'
+        '--out-dir', type=Path, metavar='DIR', help='folder to write to instead of DATA_ROOT, which is then only read'
     )
 
 
@@ -249,4 +249,4 @@ def run_converter(
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt:
-        raise SystemExit('interrupted; the same command goes on where it stopped') from None
+        raise SystemExit('interrupted; run the same command again to continue') from None

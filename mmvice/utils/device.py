@@ -42,7 +42,7 @@ def checked_device(device: torch.device | str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         kind = device.type.upper()
-        raise ValueError(f'device {device} was asked for, but PyTorch finds no {kind} device of this number') from error
+        raise ValueError(f'device {device} does not exist: PyTorch finds no {kind} device with this number') from error
     return device
 
 

@@ -58,7 +58,7 @@ def to_eight_bits(
         if not numbers.size:
             raise UnusableFileError(f'has {values.dtype} values, none of which is finite')
         raise UnusableFileError(
-            f'has {values.dtype} values, {numbers.min()} to {numbers.max()}, and nothing says which is white: give '
+            f'has {values.dtype} values, {numbers.min()} to {numbers.max()}, and their white is unknown: give '
             'LoadImageFromFile value_range=(black, white), or percentiles=(1, 99)'
         )
     else:

@@ -48,4 +48,4 @@ def require_regular(path: str | Path) -> None:
     except (OSError, ValueError):  # no local file: whoever reads it says what is wrong
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise UnusableFileError('is no regular file, but a pipe, device or socket')
+        raise UnusableFileError('is not a regular file, but a pipe, device or socket')

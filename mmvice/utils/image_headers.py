@@ -136,7 +136,8 @@ def open_image(content: bytes) -> Image.Image:
         raise _too_many_pixels() from error
     except UnidentifiedImageError as error:
         raise UnusableFileError(
-            'is no image of a known format and depth, or its beginning is damaged (floating-point formats are not read)'
+            'is not an image of a known format and depth, or its beginning is damaged '
+            '(floating-point formats are not read)'
         ) from error
     except Exception as error:  # decoders raise whatever they like on a damaged file
         pass_on_of_system(error)

@@ -37,10 +37,10 @@ def decode_labels(content: bytes) -> np.ndarray:
         pass_on_of_system(error)
         raise UnusableFileError(f'{DAMAGED} ({explain(error)})') from error
     if of_pillow and image.mode not in ONE_CHANNEL:
-        raise ValueError(f'must have one channel of ids, but has the channels {image.mode}: an image of colours?')
+        raise ValueError(f'must have one channel of ids, but has the channels {image.mode}: is it a colour image?')
     labels = labels.reshape(*labels.shape[:2], -1)
     if labels.shape[2] > 1:
-        raise ValueError(f'must have one channel of ids, but has {labels.shape[2]} bands: an image of colours?')
+        raise ValueError(f'must have one channel of ids, but has {labels.shape[2]} bands: is it a colour image?')
     if labels.dtype.kind not in 'iu':
         raise ValueError('must have one channel of ids, but has floating-point numbers')
     return labels[..., 0]

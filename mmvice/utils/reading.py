@@ -116,7 +116,7 @@ def retry(read: Callable[[], _Result], path: str | Path, decoded: bool = False) 
                 raise ReadingError(
                     getattr(error, 'errno', None) or errno.EIO,
                     f'{printable(path)} {explain(error)}, in {len(WAITS) + 1} tries: a failure of the disk or the '
-                    'network and not of the file; mend it and go on with --resume',
+                    'network, not of the file; fix it and continue with --resume',
                 ) from error
             time.sleep(wait)
     raise AssertionError('the last try returns or raises')

@@ -32,5 +32,5 @@ def _runs_on(device: torch.device) -> bool:
         missing = 'Triton needs a C compiler, and there is none'
     else:
         return True
-    warnings.warn(f"{missing}: region means take PyTorch's operators, which are slower", stacklevel=2)
+    warnings.warn(f"{missing}: region means use PyTorch's operators, which are slower", stacklevel=2)
     return False

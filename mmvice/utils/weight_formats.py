@@ -235,8 +235,8 @@ def translate(checkpoint: Any, source: str = 'the checkpoint') -> Weights:
     if unaccounted:
         share = f'{len(unaccounted)} of its {len(given)} weights {"is" if len(unaccounted) == 1 else "are"}'
         raise ValueError(
-            f'{source} looks like a {form.name}, but {share} not accounted for, neither as ones to take nor as ones to '
-            f'leave out:\n  {_shorten(unaccounted)}'
+            f'{source} looks like a {form.name}, but {share} not accounted for, since no rule of this format takes or '
+            f'drops them:\n  {_shorten(unaccounted)}'
         )
     if form.scale_concepts and 'head.concepts' in result.weights:
         result.weights['head.concepts'] = F.normalize(result.weights['head.concepts'], dim=1)
@@ -255,8 +255,8 @@ def recognise(names: Iterable[str], source: str = 'the checkpoint') -> WeightFor
             return form
     if any(TORCHVISION_FEATURES.match(name) for name in names):
         raise ValueError(
-            f"{source} has torchvision's ConvNeXt or Swin Transformer, whose parts are cut differently from "
-            "OpenMMLab's: use MMPretrain's weights of that network"
+            f"{source} has torchvision's ConvNeXt or Swin Transformer, which it divides into other parts than "
+            "OpenMMLab: use MMPretrain's weights of that network"
         )
     known = '\n  '.join(f'a {form.name}' for form in FORMATS)
     raise ValueError(
@@ -269,7 +269,7 @@ def _weights_within(checkpoint: Any, source: str) -> Any:
     while isinstance(checkpoint, Mapping):
         inside = [name for name in CONTAINERS if isinstance(checkpoint.get(name), Mapping)]
         if len(inside) > 1:
-            raise ValueError(f'{source} has weights under {" and ".join(inside)}: save the ones that are meant alone')
+            raise ValueError(f'{source} has weights under {" and ".join(inside)}: save only one of them')
         if not inside:
             return checkpoint
         checkpoint = checkpoint[inside[0]]

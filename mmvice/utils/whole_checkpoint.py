@@ -39,8 +39,8 @@ def check_whole(file: str | Path) -> None:
         refuse_foreign(file)
         if is_of_pytorch_1_5(file):
             raise UnpicklingError(
-                f'{file} has the format of PyTorch before version 1.6, of which nobody can tell whether it is whole: '
-                'save with torch.save what mmvice.utils.checkpoint.load_checkpoint_file(FILE) reads'
+                f'{file} has the format of PyTorch before version 1.6, which has no checksums: load it with '
+                'mmvice.utils.checkpoint.load_checkpoint_file(FILE) and save the result with torch.save'
             ) from error
         size = Path(file).stat().st_size
         raise DamagedCheckpointError(
@@ -98,14 +98,14 @@ def latest_checkpoint(folder: str | Path) -> str | None:
         else:
             if passed:
                 reasons = '; '.join(map(str, passed))
-                print_log(f'{reasons}. Going on from {file}.', logger='current', level=logging.WARNING)
+                print_log(f'{reasons}. Resuming from {file}.', logger='current', level=logging.WARNING)
             return str(file)
     if not passed:
         return None
     missing = len(passed) == 1 and isinstance(passed[0], FileNotFoundError)
     raise (FileNotFoundError if missing else DamagedCheckpointError)(
-        f'{"; ".join(map(str, passed))}: there is no whole checkpoint in {folder}. Name another one, or move what is '
-        'there away to start afresh'
+        f'{"; ".join(map(str, passed))}: there is no complete checkpoint in {folder}. Name another one, or move these '
+        'files away to start anew'
     )
 
 

@@ -216,7 +216,7 @@ def test_a_run_goes_on_with_the_weights_that_it_trained_with_an_average_of_them_
 @pytest.mark.parametrize(
     'settings, warned',
     [
-        (poly(3), ['PolyLR has end=3, so it ends after 3 of 4 steps, and lr stays what it is then']),
+        (poly(3), ['PolyLR has end=3, so it ends after 3 of 4 steps, and lr is constant for the rest']),
         (poly(4), []),
         (poly(40), []),
         (dict(param_scheduler=cosine(3)), ['CosineAnnealingLR has end=3, so it ends after 3 of 4 steps']),

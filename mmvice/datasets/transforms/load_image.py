@@ -102,7 +102,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         except UnusableFileError:
             return
         raise ValueError(
-            f'{type(self).__name__}: imdecode_backend={self.imdecode_backend!r} cannot decode a sound image, '
+            f'{type(self).__name__}: imdecode_backend={self.imdecode_backend!r} cannot decode an undamaged image, '
             f"{printable(path)} {error}: leave imdecode_backend='cv2'"
         ) from error
 

@@ -46,8 +46,8 @@ def take_settings(
     if differences:
         rest = [f'and {len(differences) - _MOST} more'] if len(differences) > _MOST else []
         print_log(
-            f'{source} and this config differ: {"; ".join([*differences[:_MOST], *rest])}. The run goes on with what '
-            'this config says, and with the learning rates that it gives this step.',
+            f'{source} and this config differ: {"; ".join([*differences[:_MOST], *rest])}. The run uses the '
+            'settings of this config, and its learning rates for this step.',
             logger='current',
             level=logging.WARNING,
         )

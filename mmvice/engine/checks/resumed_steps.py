@@ -61,7 +61,7 @@ def count_steps_within_epochs(runner: Runner, meta: dict[str, Any], source: str)
     if meta['iter'] != steps:
         print_log(
             f'{source} was saved after {meta["iter"]} steps, and {meta["epoch"]} epochs of this run are {steps} steps: '
-            f'it goes on at the beginning of epoch {meta["epoch"] + 1}, with step {steps + 1}',
+            f'it resumes at the beginning of epoch {meta["epoch"] + 1}, with step {steps + 1}',
             logger='current',
             level=logging.WARNING,
         )

@@ -26,8 +26,8 @@ def _compare(runner: Runner, name: str, schedules: Sequence[_ParamScheduler]) ->
     if max(ends) < runner.max_iters and not _is_warmup(last):
         print_log(
             f'{type(last).__name__} has end={last.end}, so it ends after {max(ends)} of {runner.max_iters} steps, and '
-            f'{name} stays what it is then for the rest of the training: leave end out of param_scheduler to have the '
-            'schedule follow the length of the training',
+            f'{name} is constant for the rest of the training: remove end from param_scheduler, and the schedule '
+            'follows the length of the training',
             logger='current',
             level=logging.WARNING,
         )

@@ -49,8 +49,8 @@ def check_setting_names(cfg: Config) -> None:
             del cfg._cfg_dict[name]
         else:
             raise ValueError(
-                f"'{name}' is no setting, and nothing in {cfg.filename or 'the config'} uses it: is '{near[0]}' meant? "
-                'A variable of your own that is not used yet needs a name that is less like it'
+                f"'{name}' is not a setting, and nothing in {cfg.filename or 'the config'} uses it: did you mean "
+                f"'{near[0]}'? Give an unused variable of your own a less similar name"
             )
 
 
