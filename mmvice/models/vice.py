@@ -70,8 +70,10 @@ class ViCE(EmbedderMixin, BaseModel):
                 f'decoder.embed_dims={self.embed_dims}, but head.embed_dims={self.head.embed_dims}: make them equal'
             )
         self.pretrained = pretrained
-        # Each process has its own: DistributedDataParallel must not send those of the first to all.
-        self._ddp_params_and_buffers_to_ignore = [f'head.{name}' for name in self.head.process_state]
+        # Each process has its own: DistributedDataParallel must not send those of the first to all. What is on the host
+        # it cannot send beside a GPU.
+        ignored = {*self.head.process_state, *self.head.host_buffers}
+        self._ddp_params_and_buffers_to_ignore = [f'head.{name}' for name in sorted(ignored)]
 
     def init_weights(self) -> None:
         """Initialise all parts, and then load ``pretrained``, which must have every weight of the backbone.
