@@ -128,8 +128,8 @@ def _marked(model: ViCE, optimizer: OptimWrapper, watch: Stopwatch) -> Iterator[
         model.decoder.register_forward_hook(lambda *_: watch.mark('forward')),
     ]
     EmbeddingMap.region_means = marked(means, 'loss', 'region means')
-    head.assign = marked(head.assign, 'loss', 'assignment and queue')
-    head._remember = marked(head._remember, 'loss', 'assignment and queue')
+    for name, piece in head.timed_parts.items():
+        setattr(head, name, marked(getattr(head, name), 'loss', piece))
     optimizer.backward = marked(backward, 'loss', 'backward')
     try:
         yield

@@ -76,8 +76,10 @@ class MethodStateHook(Hook):
         state of this process. A hook may also load other weights, so a resumed run loads the state into the head again
         before its first step.
 
+        A run that starts from the weights of a checkpoint has no use for a state that does not fit: it starts anew.
+
         Raises:
-            ValueError: If the checkpoint has another object in its place, or the head cannot use it.
+            ValueError: If a run resumes, and the checkpoint has another object in its place, or the head cannot use it.
         """
         head = head_of(runner.model)
         if head is None:
@@ -89,20 +91,32 @@ class MethodStateHook(Hook):
             states = _states_of_processes(checkpoint, head)
             if states is None:
                 return
-            number = get_world_size()
-            if len(states) != number:
-                saved, states = states, head.deal_out(states, number)
-                print_log(
-                    f'The checkpoint has the state of {len(saved)} processes: {_sizes(saved)}; it was redistributed to '
-                    f'{number}: {_sizes(states)}.',
-                    logger='current',
-                )
+            own = _dealt_out(states, head)[get_rank()]
         except ValueError as error:
-            raise ValueError(f'{runner._load_from}: {error}') from error
-        own = states[get_rank()]
+            if runner._resume:
+                raise ValueError(f'{runner._load_from}: {error}') from error
+            print_log(
+                f'{runner._load_from}: {error}. This run does not resume: it starts without that state.', 'current'
+            )
+            own = _own_state(head)
         for part, prefix in parts:
-            part.update({f'{prefix}{name}': value for name, value in own.items()})
+            fitting = own if runner._resume else {name: own[name] for name in own if f'{prefix}{name}' in part}
+            part.update({f'{prefix}{name}': value for name, value in fitting.items()})
         self._own = own if runner._resume else None
+
+
+def _dealt_out(states: list[_State], head: BaseMethodHead) -> list[_State]:
+    """The state of some processes for those of this run."""
+    number = get_world_size()
+    if len(states) == number:
+        return states
+    dealt = head.deal_out(states, number)
+    print_log(
+        f'The checkpoint has the state of {len(states)} processes: {_sizes(states)}; it was redistributed to '
+        f'{number}: {_sizes(dealt)}.',
+        logger='current',
+    )
+    return dealt
 
 
 def _own_state(head: BaseMethodHead) -> _State:
