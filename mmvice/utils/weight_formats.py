@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch.nn.functional as F
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
@@ -33,6 +34,7 @@ class WeightFormat:
         marks: Patterns; a file has this format if each of them matches the beginning of some name.
         taken: Patterns of whole names, and mmvice's names for them.
         dropped: Patterns of whole names, and the reason to leave them out.
+        scale_concepts: Whether to normalise the rows of the concepts, which are unit vectors in mmvice.
         may_lack_output_norms: Whether norms of finer feature maps may be missing, since classifiers normalise only the
             last one.
     """
@@ -41,6 +43,7 @@ class WeightFormat:
     marks: tuple[str, ...]
     taken: Mapping[str, str]
     dropped: Mapping[str, str] = field(default_factory=dict)
+    scale_concepts: bool = False
     may_lack_output_norms: bool = False
 
 
@@ -65,6 +68,7 @@ VICE_FPN = WeightFormat(
         _VICE_CONCEPTS: 'head.concepts',
     },
     _CLASSIFIER,
+    scale_concepts=True,
 )
 VICE_DEEPLAB = WeightFormat(
     "DeepLabV3+ checkpoint of the authors' ViCE code",
@@ -234,6 +238,8 @@ def translate(checkpoint: Any, source: str = 'the checkpoint') -> Weights:
             f'{source} looks like a {form.name}, but {share} not accounted for, since no rule of this format takes or '
             f'drops them:\n  {_shorten(unaccounted)}'
         )
+    if form.scale_concepts and 'head.concepts' in result.weights:
+        result.weights['head.concepts'] = F.normalize(result.weights['head.concepts'], dim=1)
     return result
 
 
