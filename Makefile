@@ -2,7 +2,7 @@
 # make quickstart make test   do their own set-up into .venv first, and again when a requirement has changed
 # Variables: PYTHON (to create .venv with), VENV (its folder), PYTEST_ARGS, BENCHMARK_ARGS (as --lines a,d),
 # CAMVID_ARGS (as --jobs 2),
-# GPU_ARGS (as --minutes 9, --dry), GPU_CAMVID_ARGS (as --minutes 9 --jobs 3),
+# GPU_ARGS (as --minutes 9, --dry), GPU_CAMVID_ARGS (as --minutes 9 --jobs 3; without --jobs as many as fit),
 # GPU_PYTHON (any Python with torch and mmvice's packages on its path).
 
 SHELL := bash
@@ -12,7 +12,7 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
-GPU_CAMVID_ARGS ?= --minutes 9 --jobs 3
+GPU_CAMVID_ARGS ?= --minutes 9
 GPU_PYTHON ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,python3)
 PYTEST_ARGS ?= -n auto --maxprocesses=4
 CAMVID := configs/experiments/camvid.yml

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
@@ -34,9 +35,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--quick', action='store_true', help='tiny sizes: shows that all runs, and judges nothing')
     parser.add_argument('--repeats', type=positive, default=7, help='interleaved rounds (default: %(default)s)')
     parser.add_argument('--threads', type=positive, default=1, help='cores to use (default: %(default)s)')
-    default = data.ROOT / 'work_dirs' / 'benchmark' / 'results.json'
-    parser.add_argument('--out', type=Path, default=default, help='JSON file (default: work_dirs/benchmark/)')
-    return parser.parse_args(argv)
+    out = 'JSON file (default: work_dirs/benchmark/results.json, or quick.json there)'
+    parser.add_argument('--out', type=Path, help=out)
+    args = parser.parse_args(argv)
+    name = 'quick.json' if args.quick else 'results.json'
+    args.out = args.out or data.ROOT / 'work_dirs' / 'benchmark' / name
+    return args
 
 
 def _lines(text: str) -> list[str]:
@@ -56,10 +60,11 @@ def use_threads(count: int) -> None:
 
 
 def surroundings(args: argparse.Namespace) -> dict:
-    """What is measured where."""
+    """What is measured where, and when."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     modules = (mmvice, torch, torchvision, np, cv2, numba, mmengine, import_faiss())
     return dict(
+        date=datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC'),
         processor=processor_name(),
         cores=os.cpu_count(),
         threads=args.threads,
@@ -119,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
 
     def save(rows: list[Row], profiles: dict[int, str]) -> None:
-        written = dict(**where, rows=as_json(rows, profiles, args.quick))
+        written = dict(**where, load_at_end=list(os.getloadavg()), rows=as_json(rows, profiles, args.quick))
         args.out.write_text(json.dumps(written, indent=2) + '\n', encoding='utf-8')
 
     rows, profiles = measure(args.lines, Settings(args.quick, args.repeats), save)

@@ -1,6 +1,7 @@
 """Self-supervised visual concept embeddings (ViCE) for OpenMMLab.
 
-Importing this package checks that OpenMMLab's packages are there and fit together. It imports none of its own parts.
+Importing this package checks that OpenMMLab's packages are installed and fit together. It imports none of its own
+parts.
 """
 
 from importlib import import_module, metadata
@@ -15,7 +16,7 @@ MINIMUM_VERSIONS = {'mmengine': '0.10.0', 'mmcv': '2.0.0', 'mmseg': '1.0.0', 'mm
 
 
 def _version(module: str) -> str | None:
-    """The version of an importable module; None where it can't be told without importing the module.
+    """The version of an importable module; None if only an import of the module would tell it.
 
     MMPretrain imports all its models with its top level, so its version is read from the installed metadata instead.
     """
@@ -32,9 +33,9 @@ def _version(module: str) -> str | None:
 
 
 def _check_dependencies() -> None:
-    """Raise ImportError, saying what to install, where an OpenMMLab package is missing, too old or doesn't fit.
+    """Raise an ImportError that says what to install if an OpenMMLab package is missing, too old or does not fit.
 
-    The packages check each other with assertions when they are imported, hence AssertionError.
+    The packages check each other with assertions at import, so an AssertionError is also caught.
     """
     advice = 'install them with `pip install -r requirements/mminstall.txt`'
     needed = ', '.join(f'{module}>={minimum}' for module, minimum in MINIMUM_VERSIONS.items())

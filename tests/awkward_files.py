@@ -35,15 +35,16 @@ def turned(image: np.ndarray, kind: str, orientation: int = QUARTER_TURN) -> byt
     return encode(image, kind, exif=exif)
 
 
+def _chunk(name: bytes, content: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
+
+
 def png(width: int, height: int, num_rows: int) -> bytes:
     """A PNG whose header promises (height, width) black pixels, of which there are the first rows."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
-
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     rows = compressed_zeros((1 + 3 * width) * num_rows)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', rows) + chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header) + _chunk(b'IDAT', rows) + _chunk(b'IEND', b'')
 
 
 def compressed_zeros(number: int) -> bytes:
@@ -104,8 +105,8 @@ def unusable_images() -> dict[str, tuple[bytes, str]]:
         damaged[place] ^= 0x55
     return {
         'empty.png': (b'', 'is empty: a file of 0 bytes'),
-        'text.jpg': (b'no image at all', 'is no image of a known format'),
-        'corrupt.jpg': (b'\xff\xd8\xff not a picture' * 9, 'is no image of a known format'),
+        'text.jpg': (b'no image at all', 'is not an image of a known format'),
+        'corrupt.jpg': (b'\xff\xd8\xff not a picture' * 9, 'is not an image of a known format'),
         'corrupt.png': (bytes(damaged), 'cannot be decoded: it is cut off or damaged'),
         'cut.png': (whole[: len(whole) // 2], 'cannot be decoded: it is cut off or damaged'),
         'cut header.png': (whole[:20], 'has a damaged header: Truncated'),
@@ -114,11 +115,11 @@ def unusable_images() -> dict[str, tuple[bytes, str]]:
         'cut.webp': (_half(encode(image, 'WEBP')), 'has a damaged header'),
         'cut.tiff': (
             _half(encode(image, 'TIFF')),
-            'cannot be decoded: it is cut off or damaged|is no image of a known',
+            'cannot be decoded: it is cut off or damaged|is not an image of a known',
         ),
         'floats.tiff': (
             encode(Image.fromarray(image[..., 0].astype(np.float32)), 'TIFF'),
-            'has float32 values, .* to .*, and nothing says which is white: give LoadImageFromFile value_range',
+            'has float32 values, .* to .*, and their white is unknown: give LoadImageFromFile value_range',
         ),
         'huge.png': (png(20_000, 20_000, 3), 'has more than 178,956,970 pixels, the most that are decoded'),
         'huge and thin.png': (png(100, 2_000_000, 3), 'has more than 178,956,970 pixels, the most that are decoded'),
@@ -193,11 +194,7 @@ def _packed(rows: np.ndarray, bits: int | None) -> bytes:
 
 def png_of_bits(ids: np.ndarray, bits: int) -> bytes:
     """A grey PNG whose values (H, W) are stored in 1, 2 or 4 bits."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack('>I', len(content)) + name + content + struct.pack('>I', zlib.crc32(name + content))
-
     height, width = ids.shape
     rows = b''.join(b'\0' + _packed(row[None], bits) for row in ids)
     header = struct.pack('>IIBBBBB', width, height, bits, 0, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
+    return b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header) + _chunk(b'IDAT', zlib.compress(rows)) + _chunk(b'IEND', b'')

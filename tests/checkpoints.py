@@ -1,9 +1,18 @@
-"""Comparing what two trainings have saved."""
+"""Reading and comparing what trainings have saved."""
+
+from pathlib import Path
 
 import torch
 from mmengine.logging import HistoryBuffer
 
+from mmvice.utils.checkpoint import load_checkpoint_file
+
 TIMES = ('train/time', 'train/data_time')
+
+
+def line(path: Path) -> torch.Tensor:
+    """The weights that a toy task has trained."""
+    return load_checkpoint_file(path)['state_dict']['line.weight']
 
 
 def assert_same_training(a: dict, b: dict) -> None:

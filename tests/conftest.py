@@ -44,6 +44,13 @@ def configs_are_formatted_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def mmvice_scope() -> Iterator[None]:
+    """Look names up in mmvice first, as under a Runner of its configs."""
+    with DefaultScope.overwrite_default_scope('mmvice'):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def default_scope_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every Runner sets the scope in which names are looked up, and leaves it set: for one test, here."""

@@ -39,8 +39,9 @@ def test_links_lead_to_files_and_headings(page):
 
 def test_contributing_names_files_that_exist():
     text = (ROOT / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    text = text.partition('## Recipes')[0] + text.partition('### Add a data set')[2]  # the recipes before it make files
     named = re.findall(r'(?:mmvice|configs|tests|tools|docs|examples)/[\w./-]*', text)
-    assert len(named) > 20
+    assert len(named) > 10
     for path in named:
         if 'BACKBONE' not in path:
             assert (ROOT / path.rstrip('.')).exists(), path

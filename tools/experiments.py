@@ -23,7 +23,7 @@ from mmvice.experiments.checks import check
 from mmvice.experiments.collect import collect, tried
 from mmvice.experiments.commands import commands, file_lines
 from mmvice.experiments.documents import filled
-from mmvice.experiments.execute import Executor, check_data, check_devices, in_order, run_lines
+from mmvice.experiments.execute import Executor, check_data, check_devices, in_order, run_lines, trainings_at_a_time
 from mmvice.experiments.listing import listing
 from mmvice.experiments.pictures import draw_pictures
 from mmvice.experiments.plan import Planner
@@ -62,6 +62,7 @@ VERBS = dict(
 PLANNED, LAUNCHED = ('commands', 'run', 'collect', 'pictures', 'steps'), ('commands', 'run')
 SCALED = "images of a step on each GPU (default: the config's); learning rate, steps and queue follow linearly"
 TRIED = 'a name, and settings of the pretraining to try, as --cfg-options of tools/train.py; on the last split'
+JOBS = "trainings at a time (default: what the machine has room for by the size's needs, else 1)"
 FIRST = 'rows whose seeds after 0 come before all else, in that order; probes as soon as they can'
 
 
@@ -103,7 +104,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(LAUNCHED, '--probe-options', **of_probes, help='settings of all probes to try, with --variant NAME')
     add(['commands'], '--missing', action='store_true', help='leave out what has finished')
     add(PLANNED[1:4], '--kept', type=Path, metavar='FILE.jsonl', help='kept results, beside those of the runs')
-    add(['run'], '--jobs', type=positive, default=1, metavar='N', help='trainings at a time (default: 1)')
+    add(['run'], '--jobs', type=positive, metavar='N', help=JOBS)
     add(['run'], '--minutes', type=float, default=math.inf, help='then end what is running; keep what has finished')
     add(['run'], '--first', nargs='+', default=[], metavar='ROW', help=FIRST)
     add(['run'], '--dry-run', action='store_true', help='list the trainings and their commands, and run none')
@@ -190,7 +191,11 @@ def run(args: argparse.Namespace) -> None:
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, signal.default_int_handler)  # ends the trainings, too
     say = partial(print, flush=True)
-    executor = Executor(ROOT / 'tools' / 'train.py', results, args.jobs, say, 60 * args.minutes)
+    workers = args.jobs or 1
+    if left and args.jobs is None:
+        workers, why = trainings_at_a_time(planner.size.needs, args.minutes)
+        say(f'trainings at a time: {workers} ({why}); --jobs N takes another number')
+    executor = Executor(ROOT / 'tools' / 'train.py', results, workers, say, 60 * args.minutes)
     wrong, failed = executor.run(jobs), []
     if len(planner.jobs(tables)) > len(jobs) and not executor.stopped:  # checkpoints that are known of now
         jobs = in_order(planner.jobs(tables), first)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Pretrain on built-in scenes, probe the network before and after it, and write a report.
 
-Nothing is downloaded and no GPU is needed. The report is DIR/report.html, the same numbers are in DIR/report.json.
-With --encoder FILE a decoder learns on an encoder that has weights.
-A second run goes on where the first one stopped, and does not repeat what is finished.
+It downloads nothing and needs no GPU. The report is DIR/report.html; DIR/report.json has the same numbers. With
+--encoder FILE a decoder learns on an encoder that has weights. A second run continues where the first one stopped, and
+does not repeat finished parts.
 """
 
 import argparse
@@ -21,7 +21,7 @@ EXPECTED_WARNINGS = ('Fail to import', 'Default ``avg_non_ignore``')
 
 
 def device_parser() -> argparse.ArgumentParser:
-    """The part of the command line that has to be known before anything looks for a GPU."""
+    """The part of the command line that must be known before any code looks for a GPU."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         '--device',
@@ -75,7 +75,7 @@ def positive(text: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the quickstart, and print its numbers and where the report is."""
+    """Run the quickstart, and print its numbers and the path of the report."""
     if device_parser().parse_known_args(argv)[0].device == 'cpu':
         os.environ['CUDA_VISIBLE_DEVICES'] = ''  # MMEngine takes a GPU wherever it sees one
     os.environ.setdefault(

@@ -34,14 +34,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         metavar='DIR',
-        help='folder to write predictions to, as PNG files of class indices that lie as the images lie; images need no '
-        'labels for it',
+        help='folder to write predictions to, as PNG files of class indices in the subfolders of the images; images '
+        'need no labels',
     )
     parser.add_argument('--show', action='store_true', help='show painted predictions on the screen')
     parser.add_argument(
         '--show-dir',
         metavar='DIR',
-        help='write painted predictions to DIR/vis_data/vis_image, where they lie as the images lie',
+        help='write painted predictions to DIR/vis_data/vis_image, in the subfolders of the images',
     )
     parser.add_argument(
         '--wait-time', type=float, default=2, metavar='SECONDS', help='how long --show shows an image (default: 2)'
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not metrics and args.out is None and not (args.show or args.show_dir):
         raise ValueError(
             'nothing was measured, as the images of test_dataloader have no label maps: give their folder as '
-            'test_dataloader.dataset.data_prefix.seg_map_path, or have predictions written with --out DIR'
+            'test_dataloader.dataset.data_prefix.seg_map_path, or write predictions with --out DIR'
         )
     print_metrics(metrics)
 

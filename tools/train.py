@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train whatever a config describes: pretraining, a linear probe, a cluster probe, fine-tuning."""
+"""Run the training of a config: pretraining, a linear probe, a cluster probe or fine-tuning."""
 
 import argparse
 import sys
@@ -30,7 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument(
-        '--resume', action='store_true', help='go on from the latest checkpoint in the work folder, if there is one'
+        '--resume', action='store_true', help='resume from the latest checkpoint in the work folder, if there is one'
     )
     parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision (bfloat16 on a CPU)')
     parser.add_argument(

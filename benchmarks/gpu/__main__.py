@@ -25,24 +25,31 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser('python -m benchmarks.gpu', description=__doc__)
     parser.add_argument('--minutes', type=float, default=9, help='time for all of it (default: %(default)s)')
     parser.add_argument('--dry', action='store_true', help='tiny sizes on the CPU: shows that all runs, judges nothing')
-    parser.add_argument('--out', type=Path, help='JSON file (default: work_dirs/gpu/results.json, or dry.json there)')
-    parser.add_argument('--kept', type=Path, help='results of a former run, which are not measured again')
+    out = 'JSON file, whose results are kept (default: work_dirs/gpu/results.json, or dry.json there)'
+    parser.add_argument('--out', type=Path, help=out)
+    parser.add_argument('--kept', type=Path, help='further results, of another file, which are not measured again')
     parser.add_argument(
         '--parts',
-        type=lambda text: [int(part) for part in text.split(',')],
+        type=_parts,
         default=list(PARTS),
         help='numbers of parts, as 2,5 (default: all)',
     )
     args = parser.parse_args(argv)
-    unknown = [part for part in args.parts if part not in PARTS]
-    if unknown:
-        parser.error(f'there is no part {unknown[0]}; the parts are {", ".join(map(str, PARTS))}')
     if args.kept and not args.kept.is_file():
         parser.error(f'--kept: there is no file {args.kept}')
     if not args.dry and not torch.cuda.is_available():
         parser.error('PyTorch sees no GPU here; --dry shows on the CPU that all runs')
     args.out = args.out or ROOT / 'work_dirs' / 'gpu' / ('dry.json' if args.dry else 'results.json')
     return args
+
+
+def _parts(text: str) -> list[int]:
+    names = [name.strip() for name in text.split(',')]
+    unknown = [name for name in names if name not in map(str, PARTS)]
+    if unknown:
+        known = ', '.join(f'{part} ({title})' for part, title in PARTS.items())
+        raise argparse.ArgumentTypeError(f'there is no part {unknown[0]!r}; the parts are {known}')
+    return [int(name) for name in names]
 
 
 def batches(measurements: Sequence[Measurement], dry: bool) -> list[list[Measurement]]:
@@ -80,9 +87,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, and print the tables."""
     args = parse_args(argv)
     try:
-        results = Results(args.out, args.kept or args.out, args.dry)
+        results = Results(args.out, args.kept, args.dry)
     except ValueError as error:
         raise SystemExit(f'error: {error}') from error
+    for file, count in results.taken.items():
+        print(f'{file}: {count} finished measurements are kept', flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what runs is ended, and the tables are printed
     try:
         measure(results, args)

@@ -98,7 +98,9 @@ def _pieces(kernels: dict, operators: dict) -> str:
     before = {row['what']: row['ours'] for row in _rows(operators, STEP)}
     table = [('R18 + light FPN, LARS, --amp, 80 views of 256x256', 'kernels', "PyTorch's operators")]
     for row in (row for row in _rows(kernels, STEP) if row['line'] == '2'):
-        table.append((row['what'].removeprefix('R18 + light FPN, LARS').strip(':, '), row['ours'], before[row['what']]))
+        table.append(
+            (row['what'].removeprefix('R18 + light FPN, LARS').strip(':, '), row['ours'], before.get(row['what'], '—'))
+        )
     return f'{_where(kernels, STEP)}; by the operators: {_dates(operators, STEP)}.\n\n{_markdown(table)}'
 
 

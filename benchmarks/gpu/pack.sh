@@ -42,5 +42,6 @@ cat << 'END'
 There, in the repository:
     python3 -m tarfile -e offline/site.tar.xz /tmp/site
     export PYTHONPATH=/tmp/site && [ -e data/camvid ] || { mkdir -p data && ln -s ../offline/data/camvid data/camvid; }
-    make gpu GPU_PYTHON=python3      # or: python3 -m benchmarks.gpu
+    make gpu GPU_PYTHON=python3             # or: python3 -m benchmarks.gpu
+    make gpu-camvid GPU_PYTHON=python3      # then: what is left of the GPU size of the CamVid benchmark
 END

@@ -56,7 +56,7 @@ PLAN = (
     _on_gpu('both_probes_train_and_test', 70),
     _on_gpu('predictions_equal_those_of_the_cpu', 40),
     _on_gpu('faiss_on_the_card_finds_as_good_clusters', 30),
-    Measurement(2, 'step: R18 + light FPN', 50, 'benchmarks.gpu.step:light_fpn'),
+    Measurement(2, 'step: R18 + light FPN', 55, 'benchmarks.gpu.step:light_fpn'),
     Measurement(2, 'step: R50 + DeepLabV3+', 110, 'benchmarks.gpu.step:deeplab'),
     Measurement(3, 'b: region means', 30, 'benchmarks.lines.region_means:on_gpu'),
     Measurement(3, 'b: forms of region sums', 45, 'benchmarks.lines.region_sums:on_gpu'),

@@ -18,27 +18,42 @@ class Results:
     what failed, the last lines of its output as ``error``.
 
     Args:
-        path: The JSON file.
-        kept: A former one. Its finished measurements are taken over; it need not exist.
+        path: The JSON file. What is in it already stays.
+        kept: A former one, or None. Its measurements are taken over that are finished in it and not in ``path``.
         dry: Whether the run is dry. Results of dry runs and of others do not mix.
 
+    Attributes:
+        taken: For each file that was there, how many measurements are finished in it.
+
     Raises:
-        ValueError: If ``kept`` is of the other kind, or no such file.
+        ValueError: If a file is of the other kind, or holds no results.
     """
 
-    def __init__(self, path: Path, kept: Path, dry: bool) -> None:
+    def __init__(self, path: Path, kept: Path | None, dry: bool) -> None:
         self.path = path
         self.content: dict = dict(dry=dry, surroundings={}, measurements={})
-        if kept.is_file():
-            try:
-                self.content = json.loads(kept.read_text(encoding='utf-8'))
-                of_dry = self.content['dry']
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f'{kept} holds no results of make gpu: {error!r}') from error
-            if of_dry != dry:
-                kinds = {True: 'a dry run', False: 'a run that is not dry'}
-                raise ValueError(f'{kept} is of {kinds[not dry]}, this is {kinds[dry]}: give another --out or --kept')
+        self.taken: dict[Path, int] = {}
+        for file in dict.fromkeys(filter(None, (kept, path))):  # the later wins
+            if file.exists():
+                self._take_over(file, dry)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if self.taken:
+            self._write()
+
+    def _take_over(self, file: Path, dry: bool) -> None:
+        try:
+            found = json.loads(file.read_text(encoding='utf-8'))
+            of_dry, records, around = found['dry'], dict(found['measurements']), dict(found['surroundings'])
+            finished = {name: record for name, record in records.items() if record['status'] in DONE}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f'{file} holds no results of make gpu: {error!r}; give another --out or --kept') from error
+        if of_dry != dry:
+            kinds = {True: 'a dry run', False: 'a run that is not dry'}
+            raise ValueError(f'{file} is of {kinds[not dry]}, this is {kinds[dry]}: give another --out or --kept')
+        self.taken[file] = len(finished)
+        unfinished = {name: record for name, record in records.items() if not self.done(name)}
+        self.content['measurements'] |= {**unfinished, **finished}
+        self.content['surroundings'] = around or self.content['surroundings']
 
     def record(self, name: str) -> dict:
         """What is known of a measurement."""
@@ -58,10 +73,17 @@ class Results:
             self.content['surroundings'] = surroundings
             record = dict(record, date=surroundings['date'], gpu=surroundings['gpu'].get('name'))
         self.content['measurements'][name] = record
-        self.content['conclusions'] = conclude(self.content['measurements'])
+        self._write()
+
+    def _write(self) -> None:
+        self.content['conclusions'] = self._conclusions()
         unfinished = self.path.with_suffix('.part')
         unfinished.write_text(json.dumps(self.content, indent=1, default=str) + '\n', encoding='utf-8')
         os.replace(unfinished, self.path)
+
+    def _conclusions(self) -> list[str]:
+        """What the results say; nothing follows from the tiny sizes of a dry run."""
+        return [] if self.content['dry'] else conclude(self.content['measurements'])
 
     def report(self) -> str:
         """What was measured, what fell short of its target, what failed and what was left, as text."""
@@ -77,8 +99,11 @@ class Results:
                     lines.append('    ' + _row_text(row))
                     if row['verdict'] in ('MISSED', 'FAILED'):
                         missed.append(f'{each.name}: {_row_text(row)}')
-        lines += ['\n== Conclusions', *self.content.get('conclusions', [])]
-        lines += ['\n== Short of its target', *(missed or ['nothing'])]
+        if self.content['dry']:
+            lines += ['\n== Conclusions and targets', 'A dry run takes tiny sizes: nothing is concluded or judged.']
+        else:
+            lines += ['\n== Conclusions', *self.content.get('conclusions', [])]
+            lines += ['\n== Short of its target', *(missed or ['nothing'])]
         for title, states in {'Failed': ('failed', 'ended by the clock'), 'Left': ('left',)}.items():
             lines.append(f'\n== {title}')
             found = [each.name for each in PLAN if records.get(each.name, dict(status='left'))['status'] in states]

@@ -21,6 +21,7 @@ from mmvice.structures import EmbeddingMap
 from .. import data
 from ..harness import MIB, Row, Settings, progress, write_bytes, write_seconds
 from ..lines import training_step
+from . import candidates
 
 PIECES = ('preprocessing', 'forward', 'region means', 'assignment and queue', 'loss', 'backward', 'optimizer')
 KERNELS = 10
@@ -60,6 +61,7 @@ def _rows(settings: Settings, cfg: Config, images: int, network: str) -> Iterato
             yield from _pieces(settings, own, cfg, batch, device, network)
         yield _kernels(settings, step, device, f'{network}, {name}')
     yield _memory(model, cfg, batch, device, network)
+    yield from candidates.rows(settings, model, batch, device, network)
     yield from _with_loader(settings, model, cfg, images, device, network)
 
 
@@ -126,8 +128,8 @@ def _marked(model: ViCE, optimizer: OptimWrapper, watch: Stopwatch) -> Iterator[
         model.decoder.register_forward_hook(lambda *_: watch.mark('forward')),
     ]
     EmbeddingMap.region_means = marked(means, 'loss', 'region means')
-    head.assign = marked(head.assign, 'loss', 'assignment and queue')
-    head._remember = marked(head._remember, 'loss', 'assignment and queue')
+    for name, piece in head.timed_parts.items():
+        setattr(head, name, marked(getattr(head, name), 'loss', piece))
     optimizer.backward = marked(backward, 'loss', 'backward')
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a user calls from Python."""
+"""Functions to call from Python."""
 
 from .inference import embed_image, init_model
 from .runner import build_runner, use_resume

@@ -33,23 +33,22 @@ def init_model(
     device: str | torch.device = 'cpu',
     cfg_options: dict | None = None,
 ) -> BaseModel:
-    """Build the model of a config, load a checkpoint into it and put it into evaluation.
+    """Build the model of a config, load a checkpoint into it and switch it to evaluation.
 
-    The model carries ``cfg``, the config, and ``dataset_meta``, what the checkpoint says of its dataset: ``classes``
-    and ``palette`` for probes. Where there is no run, what is logged goes to standard error.
+    The model has the attributes ``cfg``, the config, and ``dataset_meta``, the checkpoint's description of its dataset:
+    ``classes`` and ``palette`` for probes. Outside a run, log messages go to standard error.
 
     Args:
         config: A pretraining, probe or fine-tuning config.
-        checkpoint: A checkpoint file of that config, every weight of which must fit, or a work folder, meaning its
-            latest checkpoint. None leaves the model as its config initialises it: random, or with the pretrained
-            weights that it names.
+        checkpoint: A checkpoint file of that config, or a work folder, which means its latest checkpoint. Every weight
+            must fit. None keeps the initialisation of the config: random, or the pretrained weights that it names.
         device: Device of the model.
         cfg_options: Settings of the config to change.
 
     Raises:
         FileNotFoundError: If the config or checkpoint file does not exist.
         TypeError: If the config's model has no embeddings.
-        ValueError: If the device is not there, or the checkpoint does not fit; the message lists what differs.
+        ValueError: If the device does not exist, or the checkpoint does not fit; the message lists the differences.
         pickle.UnpicklingError: If the checkpoint holds more than weights and plain values.
     """
     use_console_without_run()
@@ -81,22 +80,22 @@ def init_model(
 
 @torch.no_grad()
 def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int | None = None) -> EmbeddingMap:
-    """Embed one image as the tools do: the network sees it at the scale of training, normalised as the config says.
+    """Embed one image like the tools: resized to the scale of training and normalised by the config's settings.
 
     Args:
         model: A model of :func:`init_model`, in evaluation.
         image: Path of an image file, or the image as BGR uint8 (H, W, 3).
-        size: The network gets an image with a longer side above this, in pixels, shrunk to it. Defaults to None: the
-            scale of training, as the steps of the config that resize have it, see
-            :class:`mmvice.datasets.network_scale.NetworkScale`. ``max(image.shape)`` leaves it at its full size.
+        size: Longest side in pixels. A larger image is downsized to it for the network. Defaults to None: the scale of
+            training, as the config's resizing steps set it, see :class:`mmvice.datasets.network_scale.NetworkScale`.
+            ``max(image.shape)`` keeps the full size.
 
     Returns:
-        EmbeddingMap: Of one image, at its own size (H, W) whatever the network sees, on the model's device.
+        EmbeddingMap: One image at its original size (H, W), on the model's device.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be decoded, the array is no image or too long for its width, the size is none, or
-            the preprocessor pads.
+        ValueError: If the file cannot be decoded, the array is no image or too long for its width, the size is invalid,
+            or the preprocessor pads.
     """
     image = read_image(image, **decoding_of(model.cfg)) if isinstance(image, (str, Path)) else image
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
@@ -113,7 +112,7 @@ def embed_image(model: EmbedderMixin, image: str | Path | np.ndarray, size: int 
 
 
 def _load_strictly(model: BaseModel, path: str | Path) -> dict:
-    """Load every weight but the state of a training; return what the checkpoint says of its dataset."""
+    """Load every weight except the training state; return the checkpoint's description of its dataset."""
     path = resolve_checkpoint(path)
     checkpoint = load_checkpoint_file(path)
     given = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else {}

@@ -17,14 +17,14 @@ from mmvice.utils.whole_checkpoint import check_whole, latest_checkpoint
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner of a config, ready for one process or several and safe about the checkpoints it loads.
+    """Build the Runner of a config, for one process or several; it loads checkpoints with the safe loader.
 
     Args:
-        cfg: A config as ``Config.fromfile`` reads it; it stays as it is. Without ``work_dir`` the run goes to
+        cfg: A config as ``Config.fromfile`` reads it; it is not changed. Without ``work_dir`` the run uses
             ``work_dirs/<name of the config>``.
 
     Raises:
-        ValueError: If it has no ``work_dir`` and is of no file, or the name of a setting is mistyped.
+        ValueError: If it has neither ``work_dir`` nor a file, or the name of a setting is misspelled.
     """
     cfg = copy.deepcopy(cfg)
     check_setting_names(cfg)
@@ -37,9 +37,9 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def use_resume(cfg: Config, load_from: str | None) -> None:
-    """Go on from ``load_from``, a checkpoint named in this command, else from the latest whole one in the work folder.
+    """Resume from ``load_from`` if this command sets it, else from the latest complete checkpoint in the work folder.
 
-    Where there is none yet the run starts afresh, and ``cfg.load_from`` keeps its meaning of initial weights.
+    Without a checkpoint the run starts anew, and ``cfg.load_from`` still means initial weights.
 
     Raises:
         DamagedCheckpointError: If that file is damaged, or all in the work folder are.
@@ -51,17 +51,17 @@ def use_resume(cfg: Config, load_from: str | None) -> None:
     if cfg.resume:
         cfg.load_from = latest
     else:
-        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts afresh.', logger='current')
+        print_log(f'--resume: no checkpoint in {cfg.work_dir} yet, so this run starts anew.', logger='current')
 
 
 def require_work_dir(cfg: Config) -> None:
-    """Give a config that names no work folder the one of its file.
+    """Set the work folder by the config's file name if the config has none.
 
     Raises:
-        ValueError: It is of no file.
+        ValueError: The config has no file.
     """
     if cfg.get('work_dir') is None:
         if cfg.filename is None:
-            raise ValueError("the config is of no file and has no work_dir: set cfg.work_dir = 'work_dirs/NAME'")
+            raise ValueError("the config has neither a file name nor a work_dir: set cfg.work_dir = 'work_dirs/NAME'")
         cfg.work_dir = str(Path('work_dirs', Path(cfg.filename).stem))
     cfg.work_dir = as_path(cfg.work_dir, 'work_dir')

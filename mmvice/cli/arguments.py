@@ -11,14 +11,14 @@ from mmvice.utils.checkpoint import resolve_checkpoint
 
 
 def existing_file(path: str) -> str:
-    """An argparse type: the path of a file that is there."""
+    """An argparse type: the path of an existing file."""
     if not Path(path).expanduser().is_file():
         raise argparse.ArgumentTypeError(f'no such file: {path}')
     return path
 
 
 def checkpoint_location(location: str) -> str:
-    """An argparse type: a checkpoint file that is there, a work folder, meaning its latest checkpoint, or a URL."""
+    """An argparse type: an existing checkpoint file, a work folder, which means its latest checkpoint, or a URL."""
     try:
         location = str(resolve_checkpoint(location))
     except FileNotFoundError as error:
@@ -46,10 +46,10 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what started the processes of this run (default: none, a single process)',
+        help='launcher of the processes of this run (default: none, a single process)',
     )
     parser.add_argument(
-        TRACEBACK, action='store_true', help='show where an error comes from, also one that a setting can mend'
+        TRACEBACK, action='store_true', help='print the traceback of an error, also of an error in the settings'
     )
     # torch.distributed.launch passes this; torchrun sets the variable instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -66,7 +66,7 @@ def non_negative(text: str) -> int:
 
 
 def choose_device(name: str) -> str:
-    """The device that ``--device`` names; 'auto' is the GPU where there is one."""
+    """The device that ``--device`` names; 'auto' is the GPU if there is one."""
     if name != 'auto':
         return name
     return 'cuda' if torch.cuda.is_available() else 'cpu'

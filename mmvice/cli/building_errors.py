@@ -1,4 +1,4 @@
-"""What keeps a part from being built as its config says, as the setting and what to write there."""
+"""Explaining errors in building a part from its config, by the setting and its valid values."""
 
 import inspect
 import re
@@ -21,7 +21,7 @@ _OF_VALUES = (*OF_SETTINGS, LookupError, FileNotFoundError)
 
 
 def explain_building(error: BaseException) -> str | None:
-    """What an error says of an object that MMEngine could not build from a config; None if it comes from elsewhere."""
+    """Explain an error of an object that MMEngine could not build from a config; None for other errors."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     storage = [frame for frame in frames if _STORAGES in Path(frame.f_code.co_filename).parents]
     if storage and isinstance(error, (LookupError, ImportError, TypeError)):
@@ -43,7 +43,7 @@ def explain_building(error: BaseException) -> str | None:
 
 
 def _no_type(error: Exception, part: Any, frames: list[FrameType]) -> str:
-    """Of a part whose type is missing or is none that is known."""
+    """Explain a missing or unknown type."""
     if isinstance(part, Mapping) and part.get('type') is None:
         path = next((place for config in _configs(frames) for place in _places(config, part)), 'a part of the config')
         default = _default_type(path.rpartition('.')[2], frames)
@@ -53,7 +53,7 @@ def _no_type(error: Exception, part: Any, frames: list[FrameType]) -> str:
 
 
 def _configs(frames: list[FrameType]) -> Iterator[Mapping]:
-    """The configs of the runs that an error went through."""
+    """The configs of the runs in an error's traceback."""
     for frame in frames:
         config = getattr(frame.f_locals.get('self'), 'cfg', frame.f_locals.get('cfg'))
         if isinstance(config, Mapping) or hasattr(config, '_cfg_dict'):
@@ -61,7 +61,7 @@ def _configs(frames: list[FrameType]) -> Iterator[Mapping]:
 
 
 def _places(config: Any, part: Mapping, path: str = '') -> Iterator[str]:
-    """Where a part is in a config, as ``model.decode_head.loss_decode``."""
+    """The place of a part in a config, such as ``model.decode_head.loss_decode``."""
     if path and config == part:
         yield path
     entries = config.items() if isinstance(config, Mapping) else enumerate(config) if _is_list(config) else ()
@@ -74,7 +74,7 @@ def _is_list(part: Any) -> bool:
 
 
 def _default_type(name: str, frames: list[FrameType]) -> str | None:
-    """The type that a part of this name has where the config does not give it."""
+    """The default type of a part of this name."""
     owners = [type(frame.f_locals['self']) for frame in frames if 'self' in frame.f_locals]
     return next(
         (part[name]['type'] for owner in reversed(owners) for part in [_default_parts(owner)] if name in part), None
@@ -88,7 +88,7 @@ def _default_parts(kind: type) -> dict[str, dict]:
 
 
 def _parameters(kind: type) -> dict[str, inspect.Parameter]:
-    """What a class takes, with what it hands on to the class that it derives from."""
+    """The arguments of a class, including those that it passes to its base class."""
     found: dict[str, inspect.Parameter] = {}
     for owner in kind.__mro__:
         if '__init__' not in vars(owner) or owner is object:
@@ -102,7 +102,7 @@ def _parameters(kind: type) -> dict[str, inspect.Parameter]:
 
 
 def _takes(kind: type, message: str) -> str:
-    """What a class takes, and which part of it takes an argument that was given to the class itself."""
+    """Describe the arguments of a class, and which of its parts accepts an argument that was given to the class."""
     unexpected = re.search(r"unexpected keyword argument '(\w+)'", message)
     for name, default in _default_parts(kind).items() if unexpected else ():
         part = MODELS.get(default['type'])

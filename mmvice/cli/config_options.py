@@ -1,4 +1,4 @@
-"""Settings on the command line: as MMEngine reads them, but names of files and folders stay what was typed."""
+"""Settings on the command line, as in MMEngine, but names of files and folders stay as typed."""
 
 import argparse
 import re
@@ -17,10 +17,10 @@ _PART = re.compile(r"""\s*("[^"]*"|'[^']*'|[^,]+?)\s*(?:,|$)""")
 
 
 class ConfigOptions(DictAction):
-    """An argparse action: ``KEY=VALUE ...`` as :class:`mmengine.DictAction`, which takes the folder 2024 for a number.
+    """An argparse action for ``KEY=VALUE ...`` like :class:`mmengine.DictAction`, but the folder 2024 stays a name.
 
-    A name may have white space and anything else in it. Where a list is possible, ``a,b`` and ``[a,b]`` are lists of
-    names, and quotation marks within the value make one name of it: ``'img_path="a,b"'``, ``'img_path=[c,"a,b"]'``.
+    A name may contain any characters, including white space. If a setting may be a list, ``a,b`` and ``[a,b]`` are
+    lists of names. Quotation marks within the value make it one name: ``'img_path="a,b"'``, ``'img_path=[c,"a,b"]'``.
     """
 
     def __call__(
@@ -44,10 +44,10 @@ class ConfigOptions(DictAction):
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
-    """Change settings of a config as :meth:`mmengine.Config.merge_from_dict` does.
+    """Change settings of a config like :meth:`mmengine.Config.merge_from_dict`.
 
     Raises:
-        ValueError: If the value is a dict, which the command line has no form for, or would take the place of one.
+        ValueError: If the value is a dict, or would replace one; the command line has no notation for dicts.
     """
     for key, value in (options or {}).items():
         there: Any = cfg

@@ -1,4 +1,4 @@
-"""What a process of several leaves for torchrun to show when it fails."""
+"""The error file of a failed process, which torchrun shows."""
 
 import os
 from collections.abc import Callable
@@ -14,14 +14,14 @@ _FILE = 'TORCHELASTIC_ERROR_FILE'
 
 
 class WholeErrorFile(ErrorHandler):
-    """torch's handler, whose file is there whole or not at all.
+    """torch's handler, but its file is written completely or not at all.
 
-    The failure of one process makes those fail that wait for it, and torchrun ends them while they are writing theirs.
-    An unfinished file would have torchrun fail over its JSON, and show no error of the run.
+    If one process fails, others that wait for it fail too, and torchrun ends them while they write their files.
+    torchrun would fail on the JSON of an unfinished file, and show no error of the run.
     """
 
     def record_exception(self, e: BaseException) -> None:
-        """Write what is shown of an exception."""
+        """Write the description of an exception."""
         file = os.environ.get(_FILE)
         if not file:
             super().record_exception(e)
@@ -36,7 +36,7 @@ class WholeErrorFile(ErrorHandler):
 
 
 def record_errors(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Have torchrun, where it has started this process, say which process failed first, and how.
+    """Make torchrun, if it started this process, report which process failed first, and its error.
 
     Processes that do not fail end together, see :func:`mmvice.engine.cpu_processes.leave_together`.
     """

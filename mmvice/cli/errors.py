@@ -1,4 +1,4 @@
-"""How a tool ends that its user gave something impossible: with the sentence that says so, and no traceback."""
+"""Ending a tool on an error of its user: with one sentence and no traceback."""
 
 import ast
 import dis
@@ -23,10 +23,10 @@ _CONFIG = Path(mmengine.config.__file__).parent
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool's ``main``; an error of its user ends the program with status 1 and one sentence on stderr.
 
-    Errors of programming keep their traceback, and with ``--traceback`` on the command line all do.
+    Programming errors keep their traceback. With ``--traceback`` on the command line, all errors do.
 
     Raises:
-        SystemExit: In place of an error of the user.
+        SystemExit: Instead of an error of the user.
     """
     use_console_without_run()
     try:
@@ -40,13 +40,12 @@ def run_tool(main: Callable[[], None]) -> None:
 
 
 def explain(error: BaseException) -> str | None:
-    """What an error says to the user; None if it is not meant for the user.
+    """The message of an error for the user; None for a programming error.
 
-    Meant for the user is what mmvice or a tool raises on purpose, by a ``raise`` of its own, in a worker of a data
-    loader too; what MMEngine raises as it reads a config; a type, an argument or a value there that an object cannot
-    be built with (:mod:`.building_errors`); what keeps the first step from being computed (:mod:`.step_errors`); and
-    that a worker of a data loader is lost. The first such error counts, from the last one raised back through those
-    that led to it.
+    Errors for the user are: those that mmvice or a tool raises with its own ``raise``, also in a worker of a data
+    loader; those of MMEngine while it reads a config; types, arguments or values of a config with which an object
+    cannot be built (:mod:`.building_errors`); errors in computing the first step (:mod:`.step_errors`); the loss of a
+    worker of a data loader. The search starts at the last error and follows its causes; the first match is used.
     """
     cause: BaseException | None = error
     while cause is not None:
@@ -59,7 +58,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def _own_message(error: BaseException) -> str | None:
-    """Of an error that mmvice, a tool, or MMEngine's config raises."""
+    """The message of an error that mmvice, a tool, or MMEngine's config raises."""
     *_, last = [None, *_entries(error.__traceback__)]
     if last is None or not _lies_in(last.tb_frame.f_code.co_filename, (*_OWN, _CONFIG)):
         return None
@@ -67,7 +66,7 @@ def _own_message(error: BaseException) -> str | None:
 
 
 def _worker_message(text: str) -> str | None:
-    """Of an error that a data loader's worker has written down with its traceback, which is all that comes from it."""
+    """The message of an error in a data loader's worker, read from its traceback, since it sends nothing else."""
     if ' in DataLoader worker process ' not in text:
         return None
     places = list(re.finditer(r'^  File "(.+)", line (\d+), in .+$', text, re.MULTILINE))
@@ -78,7 +77,7 @@ def _worker_message(text: str) -> str | None:
 
 
 def _lost(text: str) -> str | None:
-    """Of torch, about workers of a data loader that were killed, have ended, or give no batch in the longest wait."""
+    """The message for torch's errors about workers that were killed, have ended, or exceed the timeout."""
     timed_out = re.match(r'DataLoader timed out after ([\d.]+) seconds', text)
     if timed_out:
         return (
@@ -106,12 +105,12 @@ def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _raises(entry: TracebackType) -> bool:
-    """Whether a function got to this entry by a ``raise`` of its own, and not by an operation or call that failed."""
+    """Whether this entry of a traceback is a function's own ``raise``, not a failed operation or call."""
     return dis.opname[entry.tb_frame.f_code.co_code[entry.tb_lasti]] == 'RAISE_VARARGS'
 
 
 def _raising_lines(file: str) -> set[int]:
-    """The lines of a source file that belong to a ``raise``."""
+    """The line numbers of ``raise`` statements in a source file."""
     try:
         nodes = ast.walk(ast.parse(Path(file).read_bytes()))
     except (OSError, SyntaxError):
@@ -125,5 +124,5 @@ def _lies_in(file: str, folders: tuple[Path, ...]) -> bool:
 
 
 def _text(error: BaseException) -> str:
-    """The message; of a KeyError without the quotes that it puts around it."""
+    """The message, without the quotes that a KeyError adds."""
     return str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__

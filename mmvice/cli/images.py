@@ -1,4 +1,4 @@
-"""Image files named on a command line, and what a model makes of them."""
+"""Image files of a command line, and their embeddings by a model."""
 
 import os
 import sys
@@ -19,12 +19,12 @@ from mmvice.utils.reading import decoding_of, read_file, read_image
 
 
 def find_images(arguments: Sequence[str]) -> list[str]:
-    """Image files named by files, folders and patterns, each once, in the order of the arguments.
+    """Find image files by files, folders and patterns, each once, in the order of the arguments.
 
-    Linked folders in a folder are searched too, each once; ``**`` in a pattern does not go into them.
+    Linked folders in a folder are searched too, each once. ``**`` in a pattern does not follow links.
 
     Raises:
-        FileNotFoundError: If an argument leads to no image.
+        FileNotFoundError: If an argument matches no image.
         OSError: If disk or network fail for long, or this process lacks open files or memory.
     """
     found: dict[str, None] = {}
@@ -52,14 +52,14 @@ def folders_of(arguments: Sequence[str]) -> list[str]:
 
 
 def spread(items: Sequence, most: int | None) -> list:
-    """At most so many of the items, at even distances."""
+    """At most the given number of items, evenly spaced."""
     if most is None or len(items) <= most:
         return list(items)
     return [items[i * len(items) // most] for i in range(most)]
 
 
 class ImageReader:
-    """Reads images under a progress bar; what cannot be read or embedded is left out and remembered."""
+    """Reads images with a progress bar; skips and remembers those that cannot be read or embedded."""
 
     def __init__(self) -> None:
         self.skipped: dict[str, str] = {}
@@ -69,7 +69,7 @@ class ImageReader:
 
         Args:
             paths: The files.
-            what: What they are read for, to show beside the progress bar.
+            what: Purpose, shown beside the progress bar.
             decoding: Options of :func:`mmvice.utils.image_files.decode_image`.
         """
         sys.stderr.write(f'{what}: {counted(len(paths), "image")}\n')
@@ -87,7 +87,7 @@ class ImageReader:
     def embed(
         self, model: EmbedderMixin, paths: Sequence[str], what: str, size: int | None = None
     ) -> Iterator[tuple[str, np.ndarray, EmbeddingMap]]:
-        """Path, image (BGR) and embeddings of every image that can be used.
+        """Path, image (BGR) and embeddings of every usable image.
 
         Args:
             model: A model of :func:`mmvice.apis.init_model`.
@@ -120,10 +120,10 @@ class ImageReader:
 
 
 def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, str] | None = None) -> dict[str, Path]:
-    """The label maps of those images that have one, found by their names anywhere under a folder.
+    """Find the label maps of images by name, anywhere under a folder.
 
-    Of several label maps with the name of an image, its own is the one that lies in folders of the same names, the
-    innermost first.
+    If several label maps have the name of an image, the one in folders with the same names is used, compared from the
+    innermost.
 
     Args:
         images: Paths of images.
@@ -132,7 +132,7 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
 
     Raises:
         FileNotFoundError: If none of the images has a label map.
-        ValueError: If an image has several in such folders, or its name does not end as told.
+        ValueError: If an image has several in such folders, or its name does not have the given ending.
     """
     of_image, of_label = suffixes or (None, '.png')
     found: dict[str, list[Path]] = {}
@@ -157,7 +157,7 @@ def find_labels(images: Sequence[str], folder: str | Path, suffixes: tuple[str, 
 
 
 def _nearest(image: str, files: Sequence[Path]) -> list[Path]:
-    """Those files whose innermost folders have the most names in common with those of the image."""
+    """The files whose innermost folders share the most names with those of the image."""
     if len(files) < 2:
         return list(files)
     own = Path(os.path.abspath(image)).parent.parts[::-1]
@@ -173,11 +173,11 @@ def read_labels(
     Args:
         path: The file.
         num_classes: Number of classes.
-        size: (H, W) of its image, which it must have.
+        size: (H, W) of its image; the label map must have the same size.
         ignore_index: The id of pixels that do not count, besides 255.
 
     Raises:
-        ValueError: If it cannot be decoded, is no map of ids, holds an id that is no class, or has another size.
+        ValueError: If it cannot be decoded, is not a map of ids, has an id that is no class, or has another size.
     """
     try:
         labels = decode_labels(read_file(path))

@@ -1,4 +1,4 @@
-"""The ways in which a model cuts an image into labelled pieces: clusters, concepts, classes."""
+"""The segmentations of an image by a model: clusters, concepts, classes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from mmvice.visualization import EmbeddingClusters, Legend, palette
 
 
 class Labels(NamedTuple):
-    """One way of cutting an image into labelled pieces, with what its labels are called and look like."""
+    """One kind of segmentation, with the names and colours of its labels."""
 
     name: str
     title: str
@@ -44,12 +44,12 @@ def clusters_of(model: BaseModel, sample: Tensor, number: int | None = None, see
 
 
 def cluster_labels(clusters: EmbeddingClusters, name: str, sample: Tensor) -> Labels:
-    """Numbers and colours of clusters, those in use listed by falling share of the sample.
+    """Numbers and colours of clusters; used ones are listed by decreasing share of the sample.
 
     Args:
         clusters: The clusters.
-        name: What they are called: 'clusters' or 'concepts'.
-        sample: Embeddings (n, D) whose shares are told.
+        name: Name of the labels: 'clusters' or 'concepts'.
+        sample: Embeddings (n, D) to compute the shares.
     """
     shares = clusters.shares(sample)
     title = f'{len(clusters)} {name}'
@@ -61,7 +61,7 @@ def cluster_labels(clusters: EmbeddingClusters, name: str, sample: Tensor) -> La
 
 
 def probe_classes(model: BaseModel) -> Labels | None:
-    """The classes of a probe, with the names and colours that its checkpoint holds; None for a ViCE model."""
+    """The classes of a probe, with the names and colours in its checkpoint; None for a ViCE model."""
     if not hasattr(model, 'decode_head'):
         return None
     number = model.decode_head.num_classes

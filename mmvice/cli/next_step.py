@@ -1,4 +1,4 @@
-"""What to do with a training that has ended."""
+"""The next commands after a training."""
 
 import shlex
 from pathlib import Path
@@ -14,16 +14,16 @@ _IMAGES, _PROBE = 'path/to/images', 'path/to/probe.py'
 
 
 def next_step(cfg: Config, runner: Runner) -> str | None:
-    """What a training has left, and the commands that look at it and measure it, each on a line of its own for a shell.
+    """The results of a training, and the shell commands that show and measure them, each on its own line.
 
-    They name the config in the work folder, which has what the command line has changed.
+    They name the config in the work folder, which includes the changes of the command line.
 
     Args:
         cfg: The config of the run.
         runner: Its Runner, after training.
 
     Returns:
-        str: The lines; None where nothing was saved, or there is nothing to measure by.
+        str: The lines; None if nothing was saved, or no probe fits.
     """
     checkpoint = find_latest_checkpoint(runner.work_dir)
     if checkpoint is None or cfg.filename is None:
@@ -50,7 +50,7 @@ def next_step(cfg: Config, runner: Runner) -> str | None:
 
 
 def _probe(config: Path) -> Path | None:
-    """The linear probe that is meant for what a config trains; None where there is none beside it."""
+    """The linear probe's config for a pretraining config; None if there is none."""
     folder = config.resolve().parents[1] / 'linear_probe'
     meant = [path for path in sorted(folder.glob('*.py')) if f'work_dirs/{config.stem}/' in path.read_text()]
     if not meant:

@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` change in a config, and what they check of it."""
+"""Changes and checks of a config by ``tools/train.py`` and ``tools/test.py``."""
 
 import argparse
 import os
@@ -26,7 +26,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config named by the arguments and apply ``--launcher``, ``--cfg-options`` and ``--work-dir``.
 
     Raises:
-        ValueError: If the name of a setting is mistyped, or a value is one that cannot be.
+        ValueError: If the name of a setting is misspelled, or a value is invalid.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(Path(args.config).expanduser())
@@ -45,10 +45,10 @@ _SCALED = ('cuda', 'npu', 'mlu', 'musa')
 
 
 def use_mixed_precision(cfg: Config) -> None:
-    """Switch the optimizer wrapper to autocast: with a loss scaler where MMEngine has one, else in bfloat16 without.
+    """Switch the optimizer wrapper to autocast: with a loss scaler if MMEngine has one, else in bfloat16 without one.
 
     Raises:
-        ValueError: The config's wrapper is one that has no counterpart with autocast.
+        ValueError: The config's wrapper has no counterpart with autocast.
     """
     wrapper = cfg.optim_wrapper
     if type_name(wrapper, 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -65,10 +65,10 @@ def use_mixed_precision(cfg: Config) -> None:
 
 
 def use_auto_scale_lr(cfg: Config) -> None:
-    """Have the Runner multiply the learning rate by the run's total batch size over the config's base batch size.
+    """Make the Runner multiply the learning rate by the run's total batch size over the config's base batch size.
 
     Raises:
-        ValueError: The config doesn't say which batch size its learning rate is meant for.
+        ValueError: The config does not state the batch size of its learning rate.
     """
     if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         raise ValueError(
@@ -80,7 +80,7 @@ def use_auto_scale_lr(cfg: Config) -> None:
 
 
 def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
-    """Have the visualization hook draw predictions on the screen, and to <show_dir>/vis_data/vis_image.
+    """Make the visualization hook draw predictions on the screen, and to <show_dir>/vis_data/vis_image.
 
     Raises:
         ValueError: The config has no visualization hook or no visualizer.
@@ -100,10 +100,10 @@ def show_predictions(cfg: Config, show: bool, show_dir: str | None, wait_time: f
 
 
 def require_train(cfg: Config) -> None:
-    """Check that a config has something to train.
+    """Check that a config describes a training.
 
     Raises:
-        ValueError: It has not; those of ``configs/_base_`` are pieces.
+        ValueError: It does not; for example the pieces in ``configs/_base_``.
     """
     missing = [name for name in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper') if cfg.get(name) is None]
     if missing:
@@ -115,8 +115,8 @@ def require_train(cfg: Config) -> None:
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
     if isinstance(optimizer.get('type'), str) and OPTIMIZERS.get(optimizer.type) is None:
         raise ValueError(
-            f"optim_wrapper.optimizer.type='{optimizer.type}' is no optimizer; those of torch.optim go by their names, "
-            'LARS is mmpretrain.LARS'
+            f"optim_wrapper.optimizer.type='{optimizer.type}' is not an optimizer: give the name of one in "
+            'torch.optim, or mmpretrain.LARS'
         )
 
 
@@ -127,10 +127,10 @@ def _require_batch_size(cfg: Config, loader: str) -> None:
 
 
 def require_test(cfg: Config) -> None:
-    """Check that a config has something to measure.
+    """Check that a config describes a test.
 
     Raises:
-        ValueError: It has not; pretraining configs are like that.
+        ValueError: It does not; for example a pretraining config.
     """
     missing = [name for name in ('test_dataloader', 'test_cfg', 'test_evaluator') if cfg.get(name) is None]
     if missing:
@@ -142,7 +142,7 @@ def require_test(cfg: Config) -> None:
 
 
 def save_predictions(cfg: Config, folder: str) -> None:
-    """Have every prediction written as a PNG of class ids, laid out in the folder as the images are in theirs."""
+    """Write every prediction as a PNG of class ids, in the subfolders of the images."""
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='PredictionFilesHook', folder=folder)]
 
 
@@ -150,7 +150,7 @@ def use_tta(cfg: Config) -> None:
     """Test with the config's augmentations: ``tta_pipeline`` and ``tta_model``.
 
     Raises:
-        ValueError: The config has none.
+        ValueError: The config has neither.
     """
     missing = [name for name in ('tta_pipeline', 'tta_model') if cfg.get(name) is None]
     if missing:
@@ -163,10 +163,10 @@ def use_tta(cfg: Config) -> None:
 
 @contextmanager
 def full_disk_explained(cfg: Config) -> Iterator[None]:
-    """Say in one sentence that a training finds the disk full.
+    """Report a full disk during training in one sentence.
 
     Raises:
-        NoSpaceError: In place of the error.
+        NoSpaceError: Instead of the original error.
     """
     try:
         yield
@@ -177,7 +177,7 @@ def full_disk_explained(cfg: Config) -> Iterator[None]:
         free = readable_size(shutil.disk_usage(folder).free) if folder.is_dir() else 'unknown space'
         what = str(error) if isinstance(error, NoSpaceError) else f'{error}, with {free} free in {folder}'
         raise NoSpaceError(
-            error.errno, f'{what}. Checkpoints written before are as they were: make room and go on with --resume.'
+            error.errno, f'{what}. Earlier checkpoints are unchanged: free some space and continue with --resume.'
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What keeps a step from being computed, as the settings of the part of the model where it happens."""
+"""Explaining errors in computing a step, by the settings of the part of the model where they occur."""
 
 import re
 import textwrap
@@ -21,10 +21,10 @@ _ONE_VALUE = 'Expected more than 1 value per channel'
 
 
 def explain_step(error: BaseException) -> str | None:
-    """What an error in a step of training or testing says of the settings; None if it comes from elsewhere.
+    """Explain an error in a step of training or testing by the settings; None for other errors.
 
-    Only the first step is looked at, since what worked once is no matter of a setting. But batch norm may meet a batch
-    of one image at the end of every epoch.
+    Only the first step is considered, since settings that worked once are not the cause of an error. Batch norm is the
+    exception: it may get a batch of one image at the end of every epoch.
     """
     if not isinstance(error, OF_SETTINGS) or isinstance(error, (torch.OutOfMemoryError, NotImplementedError)):
         return None
@@ -47,7 +47,7 @@ def explain_step(error: BaseException) -> str | None:
 
 
 def settings(given: Mapping[str, Any]) -> str:
-    """Settings of a config as ``name=value, ...``, without those of inner parts; objects are no settings."""
+    """Settings of a config as ``name=value, ...``, without those of inner parts and without objects."""
     plain = (bool, int, float, str, list, tuple, dict, type(None))
     shown = (
         f'{key}={"dict(...)" if isinstance(value, dict) else repr(value)}'
@@ -58,7 +58,7 @@ def settings(given: Mapping[str, Any]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a message, without the dot at its end; of a bare ``assert`` its line of code."""
+    """The first line of a message, without its final dot; for a bare ``assert``, its line of code."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     lines = text.strip().splitlines()
     if not lines:
@@ -74,7 +74,7 @@ def _owners(frames: list[FrameType]) -> Iterator[tuple[Any, FrameType]]:
 
 
 def _part(frames: list[FrameType], model: nn.Module) -> tuple[str, Any]:
-    """The innermost part of a model that an error went through, or its optimizer, with the name in a config."""
+    """The innermost part of a model in an error's traceback, or the optimizer, with its name in a config."""
     names = {id(module): '.'.join(filter(None, ('model', name))) for name, module in model.named_modules()}
     for owner, _ in reversed([*_owners(frames)]):
         if id(owner) in names:
@@ -85,13 +85,13 @@ def _part(frames: list[FrameType], model: nn.Module) -> tuple[str, Any]:
 
 
 def _is_first(loop: BaseLoop, frames: list[FrameType]) -> bool:
-    """Whether it is the first step of its loop: of a training by its count, of a test by the number of the batch."""
+    """Whether it is the first step of its loop, by the step count of a training or the batch number of a test."""
     index = next((frame.f_locals['idx'] for _, frame in _owners(frames) if 'idx' in frame.f_locals), 0)
     return getattr(loop, 'iter', index) == 0
 
 
 def _settings_at(cfg: Mapping[str, Any], name: str) -> str:
-    """The settings of a part of the model, or of the smallest part around it that the config names."""
+    """The settings of a part of the model, or of the smallest enclosing part that the config names."""
     found, place = cfg, []
     for word in name.split('.'):
         inner = found.get(word)

@@ -16,7 +16,7 @@ LABEL_27_IDS = '_gtFine_label27Ids.png'
 class CityscapesDataset(LabeledImageDataset, MMSegCityscapesDataset):
     """Cityscapes in its usual 19 classes (Cordts et al., 2016): 2,975 train and 500 val street scenes of 2048x1024 px.
 
-    Classes and colours are MMSegmentation's; missing and wrong files are told apart, and items are seeded.
+    Classes and colours are MMSegmentation's. Errors distinguish missing files from wrong ones. Items are seeded.
     """
 
     layout = LAYOUT.format(suffix=TRAIN_IDS)
@@ -27,7 +27,7 @@ class CityscapesDataset(LabeledImageDataset, MMSegCityscapesDataset):
 
 @DATASETS.register_module()
 class Cityscapes27Dataset(LabeledImageDataset):
-    """Cityscapes in the 27 classes of PiCIE (Cho et al., 2021): the label ids 7..33, all that are not void.
+    """Cityscapes in the 27 classes of PiCIE (Cho et al., 2021): the label ids 7..33, which are all but void.
 
     Colours are Cityscapes' own, except that pole groups have another grey than poles.
     """

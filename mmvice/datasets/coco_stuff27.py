@@ -8,8 +8,8 @@ from .labeled_images import LabeledImageDataset
 class COCOStuff27Dataset(LabeledImageDataset):
     """COCO-Stuff 164k in the 27 coarse classes of IIC and PiCIE: 49,629 curated train images and 2,175 val images.
 
-    Reads what ``tools/dataset_converters/coco_stuff27.py`` writes. Give ``ann_file`` for the curated images: label maps
-    exist for those only.
+    It reads the files of ``tools/dataset_converters/coco_stuff27.py``. Set ``ann_file`` to a list of the curated
+    images: only these have label maps.
     """
 
     METAINFO = dict(

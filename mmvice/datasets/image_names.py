@@ -1,4 +1,4 @@
-"""What outputs for the images of a data set are called."""
+"""Names of outputs for the images of a data set."""
 
 from collections.abc import Iterator
 

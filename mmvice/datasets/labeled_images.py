@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.console import tell
 from mmvice.utils.counts import counted
 from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, printable
@@ -29,40 +29,39 @@ _WITHOUT_LABELS = ': give data_prefix.seg_map_path=None to take the images witho
 
 @DATASETS.register_module()
 class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
-    """Images with a label map each: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
+    """Images with label maps: 8-bit class ids in the order of ``classes``, 255 for pixels that do not count.
 
-    An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``, where a name
-    may have folders in it. Every label map that ``LoadAnnotations`` reads is checked: one that does not fit is an
-    error.
+    An image ``<img_path>/<name><img_suffix>`` has the label map ``<seg_map_path>/<name><seg_map_suffix>``. A name may
+    contain folders. Every label map that ``LoadAnnotations`` reads is checked; an unfit one raises an error.
 
-    An image or label map that cannot be read at all, as it is damaged, is skipped in training for another one, with a
-    warning that names the file and counts; with ``test_mode`` it is an error. Images are turned upright by their EXIF
-    tag, label maps are taken as they are: they are those of the upright images.
+    If an image or label map is damaged, training skips it for another one. A warning names the file and counts the
+    skipped ones. With ``test_mode`` it raises an error. Images are turned upright by their EXIF tag. Label maps are not
+    turned: they must fit the upright images.
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '' is the data
-            root itself. Several folders of images are a list; their label maps are in one folder, or in a list of as
-            many. Without ``seg_map_path``, or with None, the images are taken alone: for pretraining, or to have
-            predictions written.
-        metainfo: ``dict(classes=[...], palette=[...])``: the name of every class, and for each an RGB colour. Without
-            colours, some are chosen.
-        ann_file: A list of names without suffix, one a line, in place of all images of the folder. Blank lines are left
-            out, as are names that were listed before, with a warning.
-        img_suffix: How the names of images end, or a list of such endings; the case does not matter, except for those
-            in ``ann_file``. '' is for images of several formats, in names that have their endings.
-        seg_map_suffix: How the names of label maps end.
+        data_prefix: ``dict(img_path=..., seg_map_path=...)``, the folders of images and label maps; '' is the data root
+            itself. ``img_path`` may be a list of folders. ``seg_map_path`` is then one folder, or a list of the same
+            length. Without ``seg_map_path``, or with None, the data set has images only: for pretraining, or to write
+            predictions.
+        metainfo: ``dict(classes=[...], palette=[...])``: the name and RGB colour of every class. Without a palette,
+            colours are chosen.
+        ann_file: A list of names without suffix, one a line, instead of all images of the folder. Blank lines are
+            ignored. Repeated names count once, with a warning.
+        img_suffix: Ending of image names, or a list of endings. Case only matters for names in ``ann_file``. '' means
+            that names include their endings, for images of several formats.
+        seg_map_suffix: Ending of label map names.
         pipeline: Transforms.
-        ignore_index: An id of the label maps that does not count, besides 255. It becomes 255 as it is read, so that it
-            holds for heads, the cluster probe and metrics without being set there too. Defaults to 255.
+        ignore_index: An id of the label maps that does not count, besides 255. Reading turns it into 255, so heads, the
+            cluster probe and metrics need no setting of their own. Defaults to 255.
         kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch`` and the rest of
             :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
-        ValueError: If classes or ``img_path`` are not given, or do not fit; and on access, if a label map is not 8-bit
-            with one channel, has not the size of its image, or has values that are no class.
+        ValueError: If classes or ``img_path`` are missing or do not fit; on access, if a label map is not 8-bit with
+            one channel, differs in size from its image, or has values that are no class.
         FileNotFoundError: If a folder or the list is missing or holds no image, or an image has no label map.
-        RuntimeError: On access, if a file cannot be read in a test, or none can in training.
+        RuntimeError: On access, if a file cannot be read in a test, or no file can be read in training.
     """
 
     layout = ''
@@ -140,7 +139,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         return metainfo
 
     def _update_palette(self) -> list:
-        """Colours that can be told apart where the metainfo has none; MMSegmentation draws random ones."""
+        """Distinguishable colours if the metainfo has none; MMSegmentation draws random ones."""
         classes = self._metainfo['classes']
         return super()._update_palette() if self._metainfo.get('palette') else palette(len(classes)).tolist()
 
@@ -188,8 +187,10 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         lines = list(map(os.fsdecode, read_lines(self.ann_file)))
         names = list(dict.fromkeys(lines))
         if len(names) < len(lines):
-            self._warn(
-                f'{len(lines) - len(names)} lines of {self.ann_file!r} repeat the name of an image; each counts once'
+            tell(
+                self,
+                f'{len(lines) - len(names)} lines of {self.ann_file!r} repeat the name of an image; each counts once',
+                logging.WARNING,
             )
         if not names:
             raise self._error(FileNotFoundError, f'the list file {self.ann_file!r} (ann_file) names no image')
@@ -199,7 +200,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 ValueError,
                 f'the names in {self.ann_file!r} must be without {suffixes}, but the first is {names[0]!r}',
             )
-        self._tell(f'{counted(len(names), "image")}, listed in {self.ann_file!r}')
+        tell(self, f'{counted(len(names), "image")}, listed in {self.ann_file!r}')
         return [self._listed_info(name) for name in names]
 
     def _listed_info(self, name: str) -> dict:
@@ -235,11 +236,11 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
                 )
         beside = self._warn_of_labels_alone(data_list)
         left_out.subtract({ending_of('x' + self.seg_map_suffix): beside})
-        self._tell(describe_found(counts, left_out))
+        tell(self, describe_found(counts, left_out))
         return data_list
 
     def _warn_of_labels_alone(self, data_list: list[dict]) -> int:
-        """Tell of label maps whose image is not there: nothing is lost with them but what was labelled.
+        """Warn of label maps without an image; only their labels are lost.
 
         Returns:
             int: Label maps in the folders of the images.
@@ -256,18 +257,14 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         alone = [path for path in there if path not in known]
         if alone:
             folders = ', '.join(repr(folder) for folder, _ in self._folders)
-            self._warn(
+            tell(
+                self,
                 f'{len(alone)} label maps have no image under {folders} and are left out; the first is '
-                f'{printable(alone[0])}'
+                f'{printable(alone[0])}',
+                logging.WARNING,
             )
         beside = tuple(osp.join(osp.normpath(folder), '') for folder, _ in self._folders)
         return sum(path.startswith(beside) and path not in images for path in there)
-
-    def _tell(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current')
-
-    def _warn(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
 
     def _info(self, img_path: str, labels: str | None, name: str) -> dict:
         info = dict(
@@ -278,7 +275,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """The pipeline's result for an image; None where it is unusable, or a transform gives none."""
+        """The pipeline's result for an image; None if the image is unusable or a transform returns None."""
         results = self.get_data_info(idx)
         index = results['sample_idx']
         if index in self.skipped:
@@ -301,7 +298,7 @@ class LabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseSegDataset):
         if labels.ndim != 2:
             raise ValueError(
                 f'{type(self).__name__}: {name} must have one channel of class ids, but its shape is {labels.shape}: '
-                'an image of colours?'
+                'is it a colour image?'
             )
         if size is not None and labels.shape != tuple(size[:2]):
             hint = ''

@@ -13,18 +13,18 @@ _RESIZING = ('Resize', 'ResizeShortestEdge', 'ResizeToMultiple')
 
 
 class NetworkScale:
-    """Brings an image to the scale at which a config trains and tests, by the config's own steps that resize.
+    """Resizes an image to the scale of a config's training and testing, with the config's own resizing steps.
 
-    They are those of the first pipeline that has such steps. Without one, and where a step draws its scale at random,
-    an image stays as it is. Crops are left out.
+    It uses the first pipeline with such steps. An image keeps its size if there is none, or if a step draws its scale
+    at random. Crops are left out.
 
     Args:
         cfg: The config.
-        size: Another scale: an image with a longer side above this, in pixels, is shrunk to it. Defaults to None.
-        loader: The data loader whose pipeline is looked at first, then those of testing and training.
+        size: Another scale: the longest side in pixels, to which larger images are downsized. Defaults to None.
+        loader: The data loader whose pipeline comes first, before those of testing and training.
 
     Raises:
-        ValueError: If the size is no whole number of at least 1.
+        ValueError: If the size is not a whole number of at least 1.
     """
 
     def __init__(self, cfg: Mapping, size: int | None = None, loader: str = 'test_dataloader') -> None:
@@ -48,7 +48,7 @@ class NetworkScale:
         return results['img']
 
     def __str__(self) -> str:
-        """What it does, for people."""
+        """A description for messages."""
         if self.size is not None:
             return f'shrunk to at most {self.size} pixels'
         return ', '.join(map(str, self.steps)) or 'at full size'

@@ -13,7 +13,7 @@ from .image_names import members
 
 
 class Occurring(NamedTuple):
-    """What was found in label maps."""
+    """Classes found in label maps."""
 
     absent: list[str]
     """Names of the classes that none has, without one whose id does not count."""
@@ -26,8 +26,8 @@ class Occurring(NamedTuple):
 def occurring_classes(dataset: Dataset) -> Occurring | None:
     """Look for every class in the label maps of a data set, until all are found; None for a set without labels.
 
-    A label map is what ``LoadAnnotations`` of the pipeline makes of the file, before it is resized or cropped. Files
-    that cannot be read are passed over: training does the same, with a warning.
+    A label map is the result of ``LoadAnnotations`` in the pipeline, before resizing or cropping. Unreadable files are
+    skipped; training skips them too, with a warning.
 
     Args:
         dataset: A data set of MMSegmentation or mmvice, also in wrappers of MMEngine.

@@ -1,4 +1,4 @@
-"""How a worker hands a batch over: in one block of shared memory, whatever the batch is made of."""
+"""A worker hands over a batch in one block of shared memory, whatever the batch contains."""
 
 import io
 import pickle
@@ -17,19 +17,19 @@ _ALIGNMENT = 64  # bytes: a cache line, and more than any type of numbers needs
 
 
 class PackedCollate:
-    """A collate function with whose batches workers take one open file each, and not one for every tensor.
+    """A collate function whose batches need one open file each, instead of one for every tensor.
 
-    PyTorch hands every tensor over in a file of its own. A batch of 128 samples with three tensors each, of which
-    every worker has two on the way, would need more files than a process may open by default (1024).
+    PyTorch hands over every tensor in its own file. A batch of 128 samples may have three tensors each, and every
+    worker prepares two batches. That would need more files than a process may open by default (1024).
 
     The tensors that arrive have the values, types and shapes of those that were sent. Those of one batch share one
     block of memory, which lives as long as any of them. Without workers, nothing is packed.
 
-    The block is allocated while the batch is made: where there is no room for it, the worker's error ends the run.
+    The block is allocated while the batch is made. If memory is too small, the worker's error ends the run.
 
     Args:
         collate: Makes a batch from a list of samples.
-        memory: Where the blocks lie.
+        memory: Memory for the blocks.
     """
 
     def __init__(self, collate: Callable[[Sequence], Any], memory: SharedMemory) -> None:
@@ -48,7 +48,7 @@ class PackedBatch:
 
     Args:
         batch: Anything that can be pickled. Its contiguous tensors on the CPU are packed.
-        allocate: Gives a block of so many bytes, as :meth:`SharedMemory.allocate`.
+        allocate: Returns a block of a given number of bytes, like :meth:`SharedMemory.allocate`.
     """
 
     def __init__(self, batch: Any, allocate: Callable[[int], Tensor]) -> None:
@@ -69,7 +69,7 @@ class PackedBatch:
 
 
 class _Place(NamedTuple):
-    """Where a tensor is in the block."""
+    """Position of a tensor in the block."""
 
     start: int
     dtype: torch.dtype
@@ -81,7 +81,7 @@ class _Place(NamedTuple):
 
 
 class _Pickler(ForkingPickler):
-    """Leaves tensors out of what it writes and collects them; each counts once, however often it occurs."""
+    """A pickler that collects tensors instead of writing them, each once."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
@@ -89,7 +89,7 @@ class _Pickler(ForkingPickler):
         self._numbers: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> int | None:
-        """The number of a tensor that is packed; None for everything else."""
+        """The number of a packed tensor; None for everything else."""
         if type(value) is not Tensor or value.requires_grad or not _is_plain(value):
             return None
         if id(value) not in self._numbers:
@@ -99,7 +99,7 @@ class _Pickler(ForkingPickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Puts the tensors back in."""
+    """An unpickler that inserts the tensors again."""
 
     def __init__(self, content: bytes, tensors: list[Tensor]) -> None:
         super().__init__(io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""File names by the million: found fast, kept in two arrays that forked workers share without copying."""
+"""Millions of file names: found fast, and stored in two arrays that forked workers share without copying."""
 
 import glob
 import logging
@@ -26,14 +26,14 @@ def scan_images(
 ) -> list[bytes]:
     """The image files under ``folder`` and its subfolders, sorted, as file-system bytes.
 
-    Symbolic links are followed; a folder that can be reached in several ways, as through a cycle of links, is listed
-    once. Names that begin with a dot are left out, and so is a subfolder that may not be read, with a warning.
+    Symbolic links are followed. A folder with several paths, as in a cycle of links, is listed once. Names that begin
+    with a dot are left out. An unreadable subfolder is left out with a warning.
 
     Args:
         folder: An existing folder.
         extensions: Lower-case endings with their dot; the case of a file's own ending does not matter.
-        visited: (device, inode) of folders listed before, to be left out; those listed now are added.
-        left_out: Number of other files by their ending, in lower case; those found now are added.
+        visited: (device, inode) of folders listed before, which are left out; newly listed folders are added.
+        left_out: Number of other files by lower-case ending; newly found ones are added.
 
     Raises:
         OSError: If ``folder`` itself cannot be listed.
@@ -70,7 +70,7 @@ def scan_images(
 def _list_folder(
     folder: bytes, endings: tuple[bytes, ...], visited: set[tuple[int, int]]
 ) -> tuple[list[bytes], list[bytes], Counter[str]]:
-    """Subfolders and images of a folder, and how many other files it has by ending; nothing of one that was visited."""
+    """Subfolders and images of a folder, and its number of other files by ending; empty if it was visited before."""
     subfolders: list[bytes] = []
     images: list[bytes] = []
     left_out: Counter[str] = Counter()
@@ -98,11 +98,11 @@ def _list_folder(
 
 
 def match_paths(pattern: str) -> list[str]:
-    """The paths that match a pattern as :mod:`glob` has it, sorted; ``**`` stands for folders at any depth.
+    """The sorted paths that match a :mod:`glob` pattern; ``**`` stands for folders at any depth.
 
-    A part that does not begin with a dot matches no name that does. A folder that may not be listed is passed over, and
-    ``**`` does not go into linked folders. What this process, the disk or the network lacks is an error, where
-    :mod:`glob` finds nothing.
+    A part without a leading dot matches no name with one. An unreadable folder is skipped, and ``**`` does not follow
+    links to folders. A failure of this process, the disk or the network raises an error; :mod:`glob` would find
+    nothing.
 
     Raises:
         OSError: As of :func:`mmvice.utils.reading.retry`.
@@ -151,7 +151,7 @@ def ending_of(name: str | bytes) -> str:
 
 
 def describe_found(found: Mapping[str, int], left_out: Mapping[str, int]) -> str:
-    """How many images are where, and how many files of which endings are none.
+    """Describe the number of images in each folder, and the number of other files by ending.
 
     Example:
         >>> describe_found({'a': 20, 'b': 3}, {'.heic': 4, '': 1})
@@ -163,7 +163,7 @@ def describe_found(found: Mapping[str, int], left_out: Mapping[str, int]) -> str
 
 
 def describe_left_out(left_out: Mapping[str, int]) -> str:
-    """How many files of which endings are no images; empty if there are none."""
+    """Describe the number of other files by ending; empty if there are none."""
     others = sorted((-number, ending) for ending, number in left_out.items() if number > 0)
     if not others:
         return ''
@@ -173,13 +173,13 @@ def describe_left_out(left_out: Mapping[str, int]) -> str:
 
 
 def read_lines(path: str) -> list[bytes]:
-    """The lines of a list file, in file-system bytes, without white space around them and without blank ones.
+    """The non-blank lines of a list file, stripped, in file-system bytes.
 
-    Lines end as on any system; a byte order mark is passed over. Bytes that are not UTF-8 are taken as they are, as
-    file names have them.
+    Line ends of any system are accepted. A byte order mark is ignored. Bytes that are not UTF-8 stay as they are, since
+    file names may contain them.
 
     Raises:
-        ValueError: If the file is of another encoding, as UTF-16.
+        ValueError: If the file has another encoding, such as UTF-16.
     """
     with open(path, 'rb') as file:
         content = file.read().removeprefix(b'\xef\xbb\xbf')
@@ -201,7 +201,7 @@ def pack_paths(paths: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def select_paths(buffer: np.ndarray, ends: np.ndarray, indices: int | Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The packed paths at ``indices``: the first n for n >= 0, the last -n for n < 0, or those of a sequence."""
+    """The packed paths at ``indices``: the first n if n >= 0, the last -n if n < 0, or those of a sequence."""
     if isinstance(indices, int):
         kept = ends[:indices] if indices >= 0 else ends[indices:]
         start = 0 if len(kept) == len(ends) or indices >= 0 else ends[indices - 1]

@@ -11,11 +11,11 @@ from .seeded_sampling import SeededIndex
 
 @DATA_SAMPLERS.register_module()
 class SeededInfiniteSampler(Sampler):
-    """An endless stream of seeded indices that can be entered anywhere.
+    """An endless stream of seeded indices that can start at any position.
 
-    Epoch e is the permutation drawn from (seed, e); the epochs in a row, dealt out to the ranks in turn, are the
-    stream. Every index carries (seed, e), from which datasets with :class:`SeededItemMixin` seed their augmentation,
-    so that a resumed run sees what the uninterrupted one would have seen.
+    Epoch e is a permutation drawn from (seed, e). The stream concatenates the epochs and distributes them to the ranks
+    in turn. Every index carries (seed, e). Datasets with :class:`SeededItemMixin` seed their augmentation from it, so a
+    resumed run sees the same samples as an uninterrupted one.
 
     Args:
         dataset: The dataset, or anything with its length.
@@ -35,9 +35,9 @@ class SeededInfiniteSampler(Sampler):
         self.start = 0
 
     def skip(self, num_samples: int) -> None:
-        """Let the next iteration start ``num_samples`` indices of this rank after the beginning of the stream.
+        """Start the next iteration ``num_samples`` indices of this rank after the beginning of the stream.
 
-        Costs no more than one epoch's permutation, however far it reaches.
+        The cost is at most that of one epoch's permutation.
         """
         if num_samples < 0:
             raise ValueError(f'num_samples must not be negative, but is {num_samples}')

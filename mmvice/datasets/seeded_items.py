@@ -1,4 +1,4 @@
-"""Reproducibility by sample behind wrappers of data sets, and for data sets of other projects."""
+"""Reproducible samples behind wrappers of data sets, and in data sets of other projects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ from .seeded_sampling import SeededIndex, SeededItemMixin, seeded_generators
 
 @DATASETS.register_module()
 class SeededItems:
-    """Gives the items of any data set what :class:`SeededItemMixin` gives to those of mmvice.
+    """Seeds the items of any data set, as :class:`SeededItemMixin` does for those of mmvice.
 
-    MMEngine's, MMSegmentation's and MMPretrain's wrappers compute another index, and lose the seed that a
-    :class:`SeededIndex` carries; the data sets of these projects do not look at it. All else is that of the data set,
-    ``__class__`` too, by which MMEngine and mmvice name it in what they say.
+    The wrappers of MMEngine, MMSegmentation and MMPretrain compute a new index and lose the seed of a
+    :class:`SeededIndex`. The data sets of these projects ignore the seed. All other attributes are those of the data
+    set, including ``__class__``, which MMEngine and mmvice use in messages.
 
     Args:
         dataset: The data set, or its config.
@@ -50,9 +50,9 @@ class SeededItems:
 
 
 def with_seeded_items(loader: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a data loader, with :class:`SeededItems` where its sampler gives seeds and its data set drops them.
+    """The config of a data loader, with :class:`SeededItems` if its sampler gives seeds that its data set would ignore.
 
-    Every sample of :class:`SeededInfiniteSampler` then follows from (seed, epoch, index), whatever the data set.
+    Every sample of :class:`SeededInfiniteSampler` then depends only on (seed, epoch, index), in any data set.
     """
     dataset = class_of(loader.get('dataset'), DATASETS)
     sampler = class_of(loader.get('sampler'), DATA_SAMPLERS)
@@ -63,7 +63,7 @@ def with_seeded_items(loader: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def class_of(part: Any, registry: Registry) -> type | None:
-    """The class of a part, which may be built already; None for a config that names none, which its builder says."""
+    """The class of a part or of its config; None if the config names none, which its builder reports."""
     if not isinstance(part, Mapping):
         return None if part is None else type(part)
     kind = part.get('type')

@@ -1,4 +1,4 @@
-"""Reproducibility by sample: what is drawn for a sample depends on the run's seed, the epoch and the sample only."""
+"""Reproducible samples: random draws for a sample depend only on the run's seed, the epoch and the sample."""
 
 import random
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ import torch
 
 
 class SeededIndex(int):
-    """A dataset index that carries the seed its sample is to be augmented with.
+    """A dataset index that carries the seed for the augmentation of its sample.
 
-    It is the plain index wherever an int is expected, and any arithmetic on it gives a plain int.
+    It behaves as the plain index. Arithmetic on it gives a plain int.
 
     Args:
         index: Index into the dataset.
@@ -37,7 +37,7 @@ class SeededIndex(int):
 
 @contextmanager
 def seeded_generators(*entropy: int) -> Iterator[None]:
-    """Seed the global generators of NumPy, Python and PyTorch (CPU) from ``entropy``; afterwards they are as before."""
+    """Seed the generators of NumPy, Python and PyTorch (CPU) from ``entropy``; restore their states afterwards."""
     numpy_state, python_state, torch_state = np.random.get_state(), random.getstate(), torch.get_rng_state()
     words = np.random.SeedSequence(entropy).generate_state(10)
     np.random.seed(words[:4])
@@ -52,12 +52,12 @@ def seeded_generators(*entropy: int) -> Iterator[None]:
 
 
 class SeededItemMixin:
-    """Dataset items that are functions of (seed of the run, epoch, index), whatever the number of workers.
+    """Dataset items that depend only on (seed of the run, epoch, index), with any number of workers.
 
-    Goes before :class:`mmengine.dataset.BaseDataset` (or a child) in the list of bases. Given a
-    :class:`SeededIndex`, the pipeline runs with the global generators seeded from it; given a plain int, it runs
-    on the generators as they are. As in MMEngine, a pipeline that returns None has another random sample drawn,
-    at most ``max_refetch`` times, and in test mode is an error at once.
+    List it before :class:`mmengine.dataset.BaseDataset` (or a child) in the bases. With a :class:`SeededIndex`, the
+    global generators are seeded from it before the pipeline runs. With a plain int, they keep their state. As in
+    MMEngine, another random sample is drawn if the pipeline returns None, at most ``max_refetch`` times. In test mode,
+    None raises an error.
     """
 
     last_reason = ''

@@ -1,54 +1,49 @@
-"""What a data set does about files that it cannot use."""
+"""Skipping files that a data set cannot use."""
 
 import logging
 from collections.abc import Callable
 
-from mmengine.logging import print_log
-
+from mmvice.utils.console import tell
 from mmvice.utils.image_files import UnusableFileError, printable
 
 
 class SkipUnusableMixin:
-    """Passes over unusable files in training, with a warning that names each and counts; in testing they are errors.
+    """Skips unusable files in training, with a warning that names and counts them; raises an error in testing.
 
-    A score over fewer images than there are is another score: hence the error. A class with this mixin sets
-    :attr:`skipped` to an empty dict before it looks at files.
+    Testing raises an error because a score over fewer images is another score. A class with this mixin must set
+    :attr:`skipped` to an empty dict before it reads files.
     """
 
     skipped: dict[int, str]
     """Index and defect of the samples passed over, in this process."""
 
     def _skip(self, index: int, defect: str) -> None:
-        """Pass over a sample.
+        """Skip a sample.
 
         Args:
             index: Index of the sample.
             defect: A sentence that names the file.
 
         Raises:
-            RuntimeError: If this is a test, or no sample is left.
+            RuntimeError: In a test, or if no sample is left.
         """
         self.last_reason = defect
         if self.test_mode:
             raise RuntimeError(f'{type(self).__name__}: {defect}')
         if index not in self.skipped:
             self.skipped[index] = defect
-            print_log(
-                f'{type(self).__name__}: skipped an image: {defect} ({len(self.skipped)} of {len(self)} images skipped '
-                'so far in this process)',
-                logger='current',
-                level=logging.WARNING,
-            )
+            count = f'{len(self.skipped)} of {len(self)} images skipped so far in this process'
+            tell(self, f'skipped an image: {defect} ({count})', logging.WARNING)
         if len(self.skipped) == len(self):
             raise RuntimeError(
                 f'{type(self).__name__}: none of the {len(self)} images is usable; the last one: {defect}'
             )
 
     def _apply(self, transform: Callable[[dict], dict | None], results: dict) -> dict | None:
-        """Apply a step of the pipeline; None where the image turns out to be unusable.
+        """Apply a step of the pipeline; None if the image is unusable.
 
-        An error of another kind is one of the config or the code, which no other image will do without: the log says
-        which image it was met at.
+        Any other error is a fault of the config or the code, and would occur with every image. The log then names the
+        image.
         """
         index, path = results['sample_idx'], printable(results['img_path'])
         try:
@@ -56,11 +51,7 @@ class SkipUnusableMixin:
         except UnusableFileError as error:
             return self._skip(index, str(error))
         except Exception:
-            print_log(
-                f'{type(self).__name__}: {type(transform).__name__} failed on {path}',
-                logger='current',
-                level=logging.ERROR,
-            )
+            tell(self, f'{type(transform).__name__} failed on {path}', logging.ERROR)
             raise
         if transformed is None:
             self.last_reason = f'{transform!r} took nothing from {path}'

@@ -22,7 +22,7 @@ PNG_START = b'\x89PNG\r\n\x1a\n'
 
 
 def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '{path}.png') -> str:
-    """Where the superpixels of an image are: in ``folder`` as the image is in ``img_root``, subfolders included.
+    """Path of the superpixels of an image: the same place in ``folder`` as the image has in ``img_root``.
 
     Args:
         img_path: Path of the image.
@@ -32,7 +32,7 @@ def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '
             without its ending.
 
     Raises:
-        ValueError: If the image is not in ``img_root``, or its path can be that of no file.
+        ValueError: If the image is not in ``img_root``, or its path is invalid.
 
     Example:
         >>> superpixel_path('data/camvid/images/train/7.jpg', 'data/camvid', 'slic')
@@ -48,17 +48,17 @@ def superpixel_path(img_path: str, img_root: str, folder: str, filename: str = '
 
 
 def check_filename(filename: str) -> None:
-    """ValueError unless ``filename`` is a pattern that :func:`superpixel_path` can fill in."""
+    """Raise ValueError unless ``filename`` is a pattern that :func:`superpixel_path` can fill in."""
     fixed = filename.replace('{path}', '').replace('{stem}', '')
     if fixed == filename or set('{}') & set(fixed) or os.path.isabs(filename) or os.pardir in Path(filename).parts:
         raise ValueError(f"filename must be like '{{path}}.png' or 'regions/{{stem}}.png', got {filename!r}")
 
 
 def encode_superpixels(superpixels: np.ndarray) -> bytes:
-    """The PNG file of superpixels (H, W), ids from 0 on; 8 bits where that is enough, else 16.
+    """The PNG file of superpixels (H, W) with ids from 0 on; 8 bits if that is enough, else 16.
 
     Raises:
-        ValueError: If there are more than 65536 of them, or an id is negative or no whole number.
+        ValueError: If there are more than 65536 superpixels, or an id is negative or not a whole number.
     """
     if superpixels.dtype.kind not in 'iub' or superpixels.min(initial=0) < 0:
         raise ValueError(
@@ -77,29 +77,29 @@ def encode_superpixels(superpixels: np.ndarray) -> bytes:
 
 
 def decode_superpixels(content: bytes, no_region: int | None = None) -> np.ndarray:
-    """Superpixels int32 (H, W) out of a PNG file, numbered 0..K-1 in the order of their ids.
+    """Superpixels int32 (H, W) from a PNG file, numbered 0..K-1 in the order of their ids.
 
-    The ids are those stored, at any number of bits: see :func:`mmvice.utils.image_files.decode_labels`.
+    Ids may have any number of bits, see :func:`mmvice.utils.label_files.decode_labels`.
 
     Args:
         content: The file.
-        no_region: The id in the file of pixels that are in no region; they become -1.
+        no_region: The file's id of pixels in no region; it becomes -1.
 
     Raises:
         UnusableFileError: If it is damaged.
-        ValueError: If it is of another format, or has several channels. Both messages are the end of a sentence that
-            begins with the name of the file.
+        ValueError: If it has another format, or several channels. Both messages complete a sentence that begins with
+            the name of the file.
     """
     ids = decode_labels(content).astype(np.int32)
     if not content.startswith(PNG_START):
-        raise ValueError('is no PNG, the format of superpixels')
+        raise ValueError('is not a PNG, the format of superpixels')
     if no_region is not None:
         ids[ids == no_region] = -1
     return contiguous(ids)
 
 
 def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.ndarray | Skipped:
-    """Superpixels int32 (H, W) that a pipeline gives for an image, or why the image is left out.
+    """Superpixels int32 (H, W) that a pipeline gives for an image, or the reason why the image is left out.
 
     Args:
         img_path: Path of the image.
@@ -120,8 +120,8 @@ def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.nda
             return Skipped(f'{printable(img_path)} is rejected by {type(step).__name__}')
         if _random_state() != before:
             raise ValueError(
-                f'{type(step).__name__} draws random numbers, so that the superpixels differ from epoch to epoch: they '
-                'cannot be stored. Move it behind the step that computes them, or go on computing them in training'
+                f'{type(step).__name__} draws random numbers, so the superpixels differ in every epoch and cannot be '
+                'stored: move it behind the step that computes superpixels, or compute superpixels in training'
             )
     if 'superpixels' not in results:
         raise ValueError(f'the steps {[type(step).__name__ for step in steps]} give no superpixels')
@@ -129,7 +129,7 @@ def compute_superpixels(img_path: str, pipeline: bytes, min_size: int) -> np.nda
 
 
 def store_superpixels(img_path: str, target: str, pipeline: bytes, min_size: int) -> Skipped | None:
-    """Write what :func:`compute_superpixels` gives for an image to the file ``target``, whole or not at all."""
+    """Write the result of :func:`compute_superpixels` for an image to the file ``target``, completely or not at all."""
     superpixels = compute_superpixels(img_path, pipeline, min_size)
     if isinstance(superpixels, Skipped):
         return superpixels

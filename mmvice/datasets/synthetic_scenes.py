@@ -14,7 +14,7 @@ _kept: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
 
 
 def _scene(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A rendered scene, fresh to the caller; the first ones that a process asks for are kept in its memory."""
+    """A copy of a rendered scene; a process keeps its first scenes in memory."""
     key = (seed, index, size)
     if key not in _kept:
         scene = render_street_scene(seed, index, size)
@@ -27,18 +27,18 @@ def _scene(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np
 
 @DATASETS.register_module()
 class SyntheticScenesDataset(SeededItemMixin, BaseDataset):
-    """Procedural street scenes with exact labels, rendered when asked for: nothing is written or downloaded.
+    """Procedural street scenes with exact labels, rendered on access; nothing is written or downloaded.
 
-    Scene i is a function of (``seed``, ``start`` + i) and ``size`` alone. Held-out scenes are those of another
-    range of ``start`` or of another ``seed``.
+    Scene i depends only on (``seed``, ``start`` + i) and ``size``. Held-out scenes have another range of ``start`` or
+    another ``seed``.
 
-    The results already hold ``img`` (BGR uint8), ``gt_seg_map`` (uint8) and the shapes: steps of the pipeline that load
-    images or label maps are passed over. They are for those who read files with the config's pipeline.
+    The results already have ``img`` (BGR uint8), ``gt_seg_map`` (uint8) and the shapes. Pipeline steps that load images
+    or label maps are skipped; other tools need them to read files with the config's pipeline.
 
     Args:
         num_scenes: Number of scenes.
         seed: Non-negative seed of the whole series.
-        start: Place of the first scene in the series.
+        start: Position of the first scene in the series.
         size: (height, width) of the images in pixels, at least 32 each.
         pipeline: Transforms.
         kwargs: ``indices``, ``test_mode``, ``lazy_init``, ``max_refetch``, ``metainfo`` and
@@ -75,7 +75,7 @@ class SyntheticScenesDataset(SeededItemMixin, BaseDataset):
         super().__init__(pipeline=steps, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """Seed and place in the series of every scene."""
+        """Seed and position in the series of every scene."""
         return [
             dict(scene=index, img_path=f'synthetic/seed{self.seed}_{index:06d}.png')
             for index in range(self.start, self.start + self.num_scenes)

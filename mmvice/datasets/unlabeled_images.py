@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import BaseDataset, force_full_init
-from mmengine.logging import print_log
 
 from mmvice.registry import DATASETS, TRANSFORMS
+from mmvice.utils.console import tell
 from mmvice.utils.counts import counted
 from mmvice.utils.files import as_names, as_path
 from mmvice.utils.image_files import IMAGE_EXTENSIONS, UnusableFileError, decode_image, explain, printable
@@ -21,34 +21,33 @@ from .skip_unusable import SkipUnusableMixin
 
 @DATASETS.register_module()
 class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
-    """Images from folders or list files, with no annotation of any kind.
+    """Images from folders or list files, without labels.
 
-    The pipeline begins with ``LoadImageFromFile``. An image that it cannot read, or whose shorter side is under
-    ``min_size``, is skipped for another one, with a warning that names the file and counts the skipped ones (of this
-    process); with ``test_mode`` it is an error. All others come out as three 8-bit channels, also greyscale, 16-bit,
-    CMYK and transparent images, upright, and of an animation the first picture: see
+    The pipeline begins with ``LoadImageFromFile``. If an image is unreadable, or its shorter side is below
+    ``min_size``, it is skipped for another one. A warning names the file and counts the skipped ones (of this process).
+    With ``test_mode`` it raises an error. All other images become upright with three 8-bit channels, including
+    greyscale, 16-bit, CMYK and transparent images and the first picture of an animation: see
     :func:`mmvice.utils.image_files.decode_image`.
 
-    The paths are kept in one buffer that forked workers share: a million cost about a second and their own length.
+    Forked workers share one buffer with all paths. A million paths take about a second, and memory for their text.
 
     Args:
         data_root: Folder that ``data_prefix`` and ``ann_file`` are relative to.
-        data_prefix: ``dict(img_path=...)``: a folder or a list of folders, searched with their subfolders for names
-            with one of ``extensions``. Symbolic links are followed, each folder once; names that begin with a dot are
-            left out, and so are subfolders that may not be read, with a warning.
-        ann_file: A list file or several, in place of a search: UTF-8, one image a line, relative to
-            ``data_prefix['img_path']`` (the data root by default). Blank lines are left out, and white space around
-            names; a name that is listed twice is two samples.
-        extensions: Endings of image files, or one, in any case. By default
+        data_prefix: ``dict(img_path=...)``: a folder or a list of folders. They and their subfolders are searched for
+            names with one of ``extensions``. Symbolic links are followed, each folder once. Names that begin with a dot
+            are left out. Unreadable subfolders are left out with a warning.
+        ann_file: A list file or several, instead of a search: UTF-8, one image a line, relative to
+            ``data_prefix['img_path']`` (the data root by default). Blank lines and white space around names are
+            ignored. A name that is listed twice is two samples.
+        extensions: Endings of image files, or one ending, in lower or upper case. By default
             :data:`mmvice.utils.image_headers.IMAGE_EXTENSIONS`.
-        min_size: Least length in pixels of an image's shorter side.
+        min_size: Smallest allowed length of an image's shorter side in pixels.
         pipeline: Transforms, the first of which is ``LoadImageFromFile``.
         indices, test_mode, lazy_init, max_refetch, metainfo: As in :class:`mmengine.dataset.BaseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or list file does not exist, or holds no image; on access, if no listed file
-            exists.
-        ValueError: If a list file is no UTF-8 text.
+        FileNotFoundError: If a folder or list file does not exist or has no image; on access, if no listed file exists.
+        ValueError: If a list file is not UTF-8 text.
         RuntimeError: On access, if every image is unusable.
     """
 
@@ -107,7 +106,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             )
 
     def full_init(self) -> None:
-        """Find the images, unless that has been done."""
+        """Find the images, once."""
         if self._fully_initialized:
             return
         self.data_bytes, self.data_address = pack_paths(self._list_paths())
@@ -125,7 +124,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
             if len(paths) == listed:
                 raise FileNotFoundError(f'{type(self).__name__}: the list file {list_file!r} names no image')
         if self.list_files:
-            self._tell(f'{counted(len(paths), "image")}, listed in {", ".join(map(repr, self.list_files))}')
+            tell(self, f'{counted(len(paths), "image")}, listed in {", ".join(map(repr, self.list_files))}')
             return paths
 
         counts, left_out = {}, Counter()
@@ -151,11 +150,8 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
                 )
             counts[folder] = counts.get(folder, 0) + len(found)
             paths.extend(found)
-        self._tell(describe_found(counts, left_out))
+        tell(self, describe_found(counts, left_out))
         return paths
-
-    def _tell(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current')
 
     def _setting(self, name: str) -> str:
         return f'{type(self).__name__}: {name}'
@@ -171,7 +167,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         return select_paths(self.data_bytes, self.data_address, indices)
 
     def prepare_data(self, idx: int) -> Any:
-        """The pipeline's result for an image, or None where the image is unusable."""
+        """The pipeline's result for an image; None if the image is unusable."""
         info = self.get_data_info(idx)
         results, transforms = info, self.pipeline.transforms
         if transforms and isinstance(transforms[0], LoadImageFromFile):
@@ -196,7 +192,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
         return results
 
     def _require_some_listed(self) -> None:
-        """FileNotFoundError if no listed file exists, as where lines are relative to another folder."""
+        """Raise FileNotFoundError if no listed file exists, for example if lines are relative to another folder."""
         if not self.list_files or self._some_exist:
             return
         paths = (self.get_data_info(index)['img_path'] for index in range(len(self)))
@@ -210,7 +206,7 @@ class UnlabeledImageDataset(SkipUnusableMixin, SeededItemMixin, BaseDataset):
 
 
 def try_to_load(load_image: LoadImageFromFile, info: dict, min_size: int) -> tuple[dict | None, str | None]:
-    """The loaded image's results and None, or None and a sentence that says what is wrong with the file."""
+    """The loaded image's results and None, or None and a sentence about the file's defect."""
     name = printable(info['img_path'])
     try:
         results = retry(lambda: load_image(info), info['img_path'], decoded=True)
@@ -237,12 +233,12 @@ def try_to_load(load_image: LoadImageFromFile, info: dict, min_size: int) -> tup
 
 
 def _require_bad(path: str, load_image: LoadImageFromFile, defect: str) -> None:
-    """ValueError if a file is sound, so that it is a setting of the loader by which it cannot be used."""
+    """Raise ValueError if a file is undamaged, so that a setting of the loader must be wrong."""
     try:
         decode_image(read_file(path))
     except UnusableFileError:
         return
     raise ValueError(
-        f'{type(load_image).__name__} cannot load a sound image as uint8 (H, W, 3): {defect}. Correct its settings: '
-        f'{load_image!r}'
+        f'{type(load_image).__name__} cannot load an undamaged image as uint8 (H, W, 3): {defect}. Correct its '
+        f'settings: {load_image!r}'
     )

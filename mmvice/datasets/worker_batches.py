@@ -1,4 +1,4 @@
-"""Batches that worker processes hand over in shared memory: each arrives, or the run ends and says why."""
+"""Batches in shared memory from worker processes: each arrives, or the run ends with the reason."""
 
 import os
 import re
@@ -23,14 +23,14 @@ _LOCAL_PROCESSES = ('LOCAL_WORLD_SIZE', 'SLURM_STEP_TASKS_PER_NODE', 'OMPI_COMM_
 
 
 class SharedMemoryError(RuntimeError):
-    """Shared memory that cannot hold the batches of a data loader."""
+    """Shared memory is too small for the batches of a data loader."""
 
 
-def with_fitting_workers(loader: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a data loader without settings of workers where it has no workers, else with a longest wait.
+def with_worker_settings(loader: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a data loader: without settings of workers if it has none, else with a timeout.
 
     Raises:
-        ValueError: If ``num_workers`` is no number of workers.
+        ValueError: If ``num_workers`` is not a number of workers.
     """
     workers = loader.get('num_workers', 0)
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 0:
@@ -43,7 +43,7 @@ def with_fitting_workers(loader: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def free_shared_memory() -> int | None:
-    """Bytes of shared memory that are free; None where the system does not tell, as it has no ``/dev/shm``."""
+    """Free bytes of shared memory; None on a system without ``/dev/shm``."""
     if not os.path.isdir(SHARED_MEMORY):
         return None
     status = os.statvfs(SHARED_MEMORY)
@@ -51,7 +51,7 @@ def free_shared_memory() -> int | None:
 
 
 def local_processes() -> int:
-    """The number of processes that a launcher has started on this machine; 1 without a launcher."""
+    """Number of processes that a launcher has started on this machine; 1 without a launcher."""
     told = next((os.environ[name] for name in _LOCAL_PROCESSES if name in os.environ), '1')
     of_machines = [
         int(number) for number, times in re.findall(r'(\d+)(?:\(x(\d+)\))?', told) for _ in range(int(times or 1))
@@ -60,10 +60,10 @@ def local_processes() -> int:
 
 
 class SharedMemory:
-    """The shared memory that the workers of a loader put their batches in.
+    """The shared memory for the batches of a loader's workers.
 
     Args:
-        loader: A loader; what is free as it is built is what there is for its batches.
+        loader: A loader. The memory that is free now is available for its batches.
     """
 
     def __init__(self, loader: DataLoader) -> None:
@@ -74,11 +74,11 @@ class SharedMemory:
         self._checked = False
 
     def allocate(self, size: int) -> torch.Tensor:
-        """A block of so many bytes, uint8 (size,), for one batch.
+        """A block of the given number of bytes, uint8 (size,), for one batch.
 
         Raises:
-            SharedMemoryError: If there is no room for it, or, at the first batch of a worker, none for all batches of
-                its size that will be there at a time.
+            SharedMemoryError: If there is no room for the block. At the first batch of a worker, also if there is no
+                room for all simultaneous batches of this size.
         """
         if not self._checked:
             Queue._on_queue_feeder_error = staticmethod(_end_worker)
@@ -90,7 +90,7 @@ class SharedMemory:
 
     @contextmanager
     def told(self, need: str = 'more shared memory than there is') -> Iterator[None]:
-        """Turn torch's error that there is no room into a :class:`SharedMemoryError`."""
+        """Turn torch's error of too little memory into a :class:`SharedMemoryError`."""
         try:
             yield
         except RuntimeError as error:
@@ -99,7 +99,7 @@ class SharedMemory:
             raise SharedMemoryError(self._say(need, free_shared_memory())) from error
 
     def _needed(self, size: int) -> int:
-        """Bytes of all batches there are at a time: those kept ready, and one in use."""
+        """Bytes of all simultaneous batches: the prefetched ones, and one in use."""
         return size * (self.workers * self.prefetch + 1) * self.processes
 
     def _describe(self, size: int) -> str:
@@ -121,7 +121,7 @@ class SharedMemory:
 def _end_worker(error: Exception, batch: Any) -> None:
     """End a worker that cannot send a batch, so that its main process notices.
 
-    torch's workers send in a thread, whose errors are printed and forgotten: the main process would wait for ever.
+    torch's workers send in a thread whose errors are only printed. The main process would wait forever.
     """
     sys.stderr.write(f'a worker of a data loader cannot send a batch and ends: {error}\n')
     sys.stderr.flush()

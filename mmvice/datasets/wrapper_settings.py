@@ -1,4 +1,4 @@
-"""Settings of MMEngine's and MMSegmentation's wrappers of data sets, which they do not check themselves."""
+"""Checks of settings that MMEngine's and MMSegmentation's wrappers of data sets do not check themselves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

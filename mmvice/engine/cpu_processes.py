@@ -27,12 +27,12 @@ _SECONDS_TO_RELEASE = 0.2
 
 
 def prepare_cpu_processes(cfg: Config) -> None:
-    """Where a launcher started this process and there is no accelerator, join the others over gloo.
+    """Join the other processes over gloo if a launcher started this process and there is no accelerator.
 
-    MMEngine's launchers select a CUDA device first, whatever the backend, but leave a process group alone that exists.
-    Its default model wrapper names a device too, which torch refuses on the CPU, and torch's SyncBN has no CPU kernel,
-    so :class:`mmvice.models.utils.CPUSyncBatchNorm` takes its place: ``cfg.model_wrapper_cfg`` and ``cfg.model`` are
-    changed accordingly.
+    MMEngine's launchers select a CUDA device first with any backend, but keep an existing process group. MMEngine's
+    default model wrapper also names a device, which torch refuses on the CPU. torch's SyncBN has no CPU kernel, so
+    :class:`mmvice.models.utils.CPUSyncBatchNorm` replaces it. ``cfg.model_wrapper_cfg`` and ``cfg.model`` are changed
+    accordingly.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or get_device() != 'cpu' or is_distributed():
@@ -56,12 +56,12 @@ def prepare_cpu_processes(cfg: Config) -> None:
 
 
 def leave_together() -> None:
-    """End the process group, once every process has come here; without one nothing happens.
+    """End the process group when every process has called this function; do nothing without a group.
 
-    A launcher ends the others when one process fails at its exit, while the first may still be writing a checkpoint.
-    And a process may fail there: gloo's threads drop the tensors of an operation after telling that it is done, for
-    which they need Python's lock; if Python is at its end by then, that ends the program ("terminate called without an
-    active exception"). So the lock is left to them for a moment while Python is there.
+    If one process fails at its exit, a launcher ends the others, while the first may still write a checkpoint. An exit
+    can fail because of gloo's threads. They report the end of an operation, and drop its tensors afterwards, for which
+    they need Python's lock. If Python has ended by then, the program aborts ("terminate called without an active
+    exception"). This function therefore releases the lock for a moment before Python ends.
     """
     if not is_distributed():
         return

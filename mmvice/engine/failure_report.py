@@ -1,4 +1,4 @@
-"""What a run that has gone wrong leaves behind: its last batches, its state, and numbers to read."""
+"""The report of a failed run: its last batches, its state and a readable summary."""
 
 import json
 import math
@@ -19,10 +19,10 @@ _HISTORY = 50
 def write_failure_report(runner: Runner, losses: Mapping[str, float], batches: Sequence[Any]) -> str:
     """Write ``process_R.json`` and ``process_R.pth`` to ``<work_dir>/non_finite_loss/step_N``, R being the rank.
 
-    The first has the losses, their last 50 values, learning rates, the images, the norms of all weights and which of
-    them are not finite. The second has the last batches as they came from the data loader (``batch`` and
-    ``batch_before``: tensors, and samples as dicts), and the ``state_dict`` if it is finite: with a loss scaler it is
-    the one which that batch met. :func:`mmvice.utils.checkpoint.load_checkpoint_file` reads it.
+    The first has the losses, their last 50 values, learning rates, the images, the norms of all weights and the names
+    of weights that are not finite. The second has the last batches from the data loader (``batch`` and
+    ``batch_before``: tensors, and samples as dicts), and the ``state_dict`` if it is finite. With a loss scaler, this
+    is the state before that batch. :func:`mmvice.utils.checkpoint.load_checkpoint_file` reads it.
 
     Args:
         runner: The Runner, within a step.
@@ -30,7 +30,7 @@ def write_failure_report(runner: Runner, losses: Mapping[str, float], batches: S
         batches: The last batches of this process, the step's own at the end.
 
     Returns:
-        str: The folder; or, where it cannot be written, what the reason is.
+        str: The folder, or the reason why it cannot be written.
     """
     step = runner.message_hub.get_info('iter', runner.iter) + 1
     model = getattr(runner.model, 'module', runner.model)
@@ -64,7 +64,7 @@ def write_failure_report(runner: Runner, losses: Mapping[str, float], batches: S
 
 
 def image_names(batch: Any) -> list[str]:
-    """Path of every image of a batch, or what its sample says of itself."""
+    """Path of every image of a batch, or a description of its sample."""
     samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
     if samples is None:
         return []

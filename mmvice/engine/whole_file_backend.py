@@ -1,4 +1,4 @@
-"""Checkpoints on a local disk that are there whole or not at all."""
+"""Checkpoints on a local disk that are written completely or not at all."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from mmvice.utils.files import write_file
 
 @register_backend('mmvice.whole_file')
 class WholeFileBackend(LocalBackend):
-    """MMEngine's local files, of which a new one takes its place when it is whole and on the disk."""
+    """MMEngine's backend for local files, in which a file appears only when it is complete and on the disk."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes; missing folders are made.
+        """Write bytes; missing folders are created.
 
         Raises:
-            NoSpaceError: If there is no room; a file that was there is as it was.
+            NoSpaceError: If there is no room; an existing file is unchanged.
         """
         path = os.fspath(filepath)
         os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)

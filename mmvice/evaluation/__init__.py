@@ -1,4 +1,4 @@
-"""How predictions are measured."""
+"""Measuring predictions."""
 
 import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 

@@ -24,6 +24,7 @@ from mmvice.utils.provenance import provenance
 from .jobs import Job
 from .plan import Planner
 from .results import FINISHED, LEFT, STALE, Results, finish, read_record, write_json
+from .tables import Needs
 
 _TAIL = 15
 
@@ -62,6 +63,21 @@ def check_devices(jobs: Sequence[Job], planner: Planner) -> None:
     for job in jobs:
         if planner.gpus is None and job.scaling.gpus > max(there, 1):
             raise ValueError(f'{job.config} is for {job.scaling.gpus} GPUs, and PyTorch sees {there}: give --gpus N')
+
+
+def trainings_at_a_time(needs: Needs, minutes: float) -> tuple[int, str]:
+    """How many trainings this machine has room for, at least one, and why; one where the file names no needs.
+
+    What does not end in time is lost, so that trainings on one GPU, which take turns there, must not be too many.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    there = {f'{cores} cores, {needs.cores:g} each': (cores, needs.cores)}
+    if torch.cuda.is_available():
+        gib = torch.cuda.mem_get_info()[0] / 2**30
+        there[f'{gib:.0f} GiB free on the GPU, {needs.gpu_gib:g} each'] = gib, needs.gpu_gib
+        there[f'{minutes:g} minutes, {needs.gpu_minutes:g} each'] = minutes, needs.gpu_minutes
+    counted = {why: amount / need for why, (amount, need) in there.items() if need and amount != math.inf}
+    return max(1, int(min(counted.values(), default=1))), '; '.join(counted) or 'the file names no needs of this size'
 
 
 def in_order(jobs: Sequence[Job], first: Sequence[str]) -> list[Job]:

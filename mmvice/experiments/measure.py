@@ -81,12 +81,9 @@ def measure(planner: Planner, results: Results, table: Table, row: Row, column: 
     base = measure(planner.of_variant(None), results, table, baseline, plain)
     if column.startswith(DELTA):
         return own.minus(base)
-    means = [
-        statistics.fmean(of.first[seed] for seed in own.minus(base).values or [*of.values])
-        for of in (own, base)
-        if of.values
-    ]
-    ratio = {0: (means[0] / means[1],)} if own.minus(base).values and means[1] else {}
+    common = own.minus(base).values
+    means = [statistics.fmean(of.first[seed] for seed in common) for of in (own, base)] if common else [0, 0]
+    ratio = {0: (means[0] / means[1],)} if means[1] else {}
     return Measured(own.metrics, ratio)
 
 

@@ -11,23 +11,26 @@ import yaml
 
 from .fields import NULL, checked, refuse, require_known
 from .folders import run_name, slug
-from .tables import DELTA, PRETRAINING, RATIO, Experiments, Pictures, Plot, Pretraining, Row, Size, Source, Table
+from .tables import DELTA, PRETRAINING, RATIO, Experiments, Needs, Pictures, Plot, Pretraining, Row, Size, Source, Table
 from .tables import template_fields as fields_of
 
 TEXT, NUMBER, WHOLE, YES_NO, MAPPING, LIST = (str,), (int, float), (int,), (bool,), (dict,), (list,)
 FILE = dict(configs=TEXT, work_dirs=TEXT, sizes=MAPPING, splits=MAPPING, embedders=MAPPING, probes=MAPPING)
 FILE |= dict(remove_weights=YES_NO, tables=MAPPING)
-SIZE = dict(configs=TEXT, device=TEXT, amp=YES_NO)
+SIZE = dict(configs=TEXT, device=TEXT, amp=YES_NO, needs=MAPPING)
+NEEDS = dict(cores=NUMBER, gpu_gib=NUMBER, gpu_minutes=NUMBER)
 TABLE = dict(title=TEXT, note=TEXT, columns=LIST, each=MAPPING, rows=LIST, plot=MAPPING, pictures=LIST)
 TABLE |= dict(differences=LIST, classes=TEXT)
-EACH = dict(title=TEXT, group=TEXT, pretrain=(str, NULL), options=MAPPING, run=TEXT, labelled=YES_NO, embedder=TEXT)
-EACH |= dict(step=WHOLE, seeds=WHOLE, baseline=(str, NULL), curve=(bool, int), x=NUMBER, results=LIST, paper=MAPPING)
-ROW = dict(name=TEXT, **EACH)
+EACH = dict(group=TEXT, pretrain=(str, NULL), options=MAPPING, run=TEXT, labelled=YES_NO, embedder=TEXT, step=WHOLE)
+EACH |= dict(seeds=WHOLE, baseline=(str, NULL), curve=(bool, int), results=LIST)
+ROW = dict(name=TEXT, title=TEXT, x=NUMBER, paper=MAPPING, **EACH)
 RESULT = dict(pretrain=(str, NULL), probe=TEXT, options=MAPPING, metrics=(list, dict), source=TEXT, command=TEXT)
 RESULT |= dict(before=LIST)
 PLOT = dict(x=TEXT, y=TEXT, series=TEXT, xscale=TEXT, lines=LIST)
 PICTURES = dict(pretrain=TEXT, probe=TEXT, options=MAPPING, rows=LIST, commands=LIST)
-OF_QUOTED = {'name', 'title', 'group', 'x', 'paper'}
+OF_QUOTED = ('name', 'title', 'group', 'x', 'paper', 'baseline')
+TRAINED_BY = ('pretrain', 'options', 'results')
+"""Keys of which a row with figures of a paper needs one to be trained, too; without them it is quoted."""
 
 
 def read_experiments(path: str | Path) -> Experiments:
@@ -47,7 +50,11 @@ def read_experiments(path: str | Path) -> Experiments:
     for name, value in given.get('sizes', {}).items():
         size = checked(f'{path}: size {name}', value, SIZE, ['configs'])
         require_known(f'{path}: size {name}', [size.get('device')], [None, 'cpu', 'cuda'], 'device')
-        sizes[name] = Size(name, **{**size, 'configs': _beside(path, size['configs'])})
+        needs = checked(f'{path}: size {name}, needs', size.get('needs', {}), NEEDS)
+        wrong = {f'{key} must be more than 0, got {need}': not need > 0 for key, need in needs.items()}
+        refuse(f'{path}: size {name}, needs', wrong)
+        own = dict(configs=_beside(path, size['configs']), needs=Needs(**needs))
+        sizes[name] = Size(name, **{**size, **own})
     checked(f'{path}: embedders', given.get('embedders', {}), dict.fromkeys(given.get('embedders', {}), MAPPING))
     splits = checked(f'{path}: splits', given.get('splits', {}), dict.fromkeys(given.get('splits', {}), TEXT))
     reader = _Reader(str(path), given.get('probes', {}), given.get('embedders', {}))
@@ -117,21 +124,29 @@ class _Reader:
     def row(self, where: str, value: Any, each: Mapping[str, Any]) -> Row:
         where = f'{where}, row {value.get("name") if isinstance(value, dict) else value!r}'
         own = checked(where, value, ROW, ['name'])
-        if 'paper' in own and set(own) <= OF_QUOTED:
-            each = {key: value for key, value in each.items() if key in OF_QUOTED}
+        quoted = 'paper' in own and not any(key in own for key in TRAINED_BY)
+        if quoted:
+            each = {key: value for key, value in each.items() if key == 'group'}
         given = {'pretrain': None, 'seeds': 1, 'curve': False, 'embedder': None, **each, **own}
         pretrain, embedder, curve = given['pretrain'], given['embedder'], given['curve']
+        unquoted = next((key for key in own if 'paper' in own and key not in OF_QUOTED), None)
+        advice = f'leave {unquoted} out, or say {", ".join(TRAINED_BY[:2])} or {TRAINED_BY[2]} in this row to train it'
         without = [key for key in ('options', 'labelled', 'step', 'curve') if key in own and pretrain is None]
         least = dict(seeds=1, step=0)
         refuse(
             where,
             {
+                f'a row that only quotes a paper is not trained: {advice}': quoted and unquoted,
+                'paper must give a figure, got {}': own.get('paper') == {},
                 **{
                     f'{key} must be at least {n}, got {own.get(key)}': given.get(key, n) < n for key, n in least.items()
                 },
                 f'curve must be true or at least 1, got {curve}': curve is not False and curve < 1,
                 'needs results, or figures of a paper': not given.get('results') and 'paper' not in given,
                 f'{"".join(without[:1])} belongs to a pretraining': without,
+                f'{unquoted} is of a training, and this row has no results to measure: leave it out, or give results': (
+                    unquoted and not given.get('results')
+                ),
             },
         )
         require_known(where, [embedder], [None, *self.embedders], 'embedder')

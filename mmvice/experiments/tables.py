@@ -128,6 +128,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a training takes while others run beside it: cores, GiB of the GPU, and minutes of it; 0 is not counted."""
+
+    cores: float = 0
+    gpu_gib: float = 0
+    gpu_minutes: float = 0
+
+
+@dataclass(frozen=True)
 class Size:
     """A folder of configs, and how they are run: on 'cpu', 'cuda' or (None) what there is, and in which precision."""
 
@@ -135,6 +144,7 @@ class Size:
     configs: Path
     device: str | None = None
     amp: bool = False
+    needs: Needs = Needs()
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,21 @@
-"""Models: ViCE, its decoders and heads, and the segmentor that probes it."""
+"""Models: ViCE, its decoders and heads, and the segmentor that probes it.
+
+Every name of the folders' ``__all__`` can be imported from here.
+"""
 
 import mmvice.registry  # noqa: F401  before OpenMMLab's packages
 
-from .backbones import ColorPosition
+from . import backbones, decoders, heads, segmentors
+from .backbones import *  # noqa: F403
 from .data_preprocessor import ViCEDataPreprocessor
-from .decoders import HypercolumnDecoder, LightFPN, SegHeadDecoder, SubpixelDecoder
+from .decoders import *  # noqa: F403
 from .embedder import EmbedderMixin
-from .heads import BaseMethodHead, ClusterProbeHead, DenseSwAVHead, LinearProbeHead, ODCHead, head_of
-from .segmentors import EncoderDecoder, ProbeSegmentor, load_embedder
+from .heads import *  # noqa: F403
+from .segmentors import *  # noqa: F403
 from .vice import ViCE
 
-__all__ = [
-    'BaseMethodHead',
-    'ClusterProbeHead',
-    'ColorPosition',
-    'DenseSwAVHead',
-    'EmbedderMixin',
-    'EncoderDecoder',
-    'HypercolumnDecoder',
-    'LightFPN',
-    'LinearProbeHead',
-    'ODCHead',
-    'ProbeSegmentor',
-    'SegHeadDecoder',
-    'SubpixelDecoder',
-    'ViCE',
-    'ViCEDataPreprocessor',
-    'head_of',
-    'load_embedder',
-]
+__all__ = ['EmbedderMixin', 'ViCE', 'ViCEDataPreprocessor']
+__all__ += backbones.__all__
+__all__ += decoders.__all__
+__all__ += heads.__all__
+__all__ += segmentors.__all__

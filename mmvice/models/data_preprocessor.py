@@ -13,18 +13,18 @@ from mmvice.utils.device import to_device
 
 @MODELS.register_module()
 class ViCEDataPreprocessor(SegDataPreProcessor):
-    """Turns packed views into one batch of normalised images; treats single images as MMSegmentation does.
+    """Turns packed views into one batch of normalised images; treats single images like MMSegmentation.
 
-    Images of several sizes are not padded to a common one: each is treated as a batch of its own, so that nothing
-    depends on what an image is batched with. Only ``size`` or ``size_divisor``, for testing those of ``test_cfg``, pad.
+    Images of several sizes are not padded to a common size. Each is treated as a separate batch, so its result does not
+    depend on the other images. Only ``size`` or ``size_divisor`` pad, in testing those of ``test_cfg``.
 
-    Views (M, 3, h, w) of N images become (N*M, 3, h, w), image-major (b = n*M + m). After normalisation the pixels
-    under ``view_masks`` are replaced by noise, uniform in [-1, 1] (Sec. 3.2). The noise of a sample is drawn on the
-    device by a generator of its own, seeded with the sample's ``noise_seed``: it is the same whatever else is in the
-    batch, in a resumed run, and in however many processes.
+    Views (M, 3, h, w) of N images become (N*M, 3, h, w), image-major (b = n*M + m). After normalisation, noise that is
+    uniform in [-1, 1] replaces the pixels under ``view_masks`` (Sec. 3.2). Each sample has its own generator on the
+    device, seeded with its ``noise_seed``. The noise therefore does not depend on the rest of the batch or the number
+    of processes, and is the same in a resumed run.
 
-    The host does not wait for any of this. Batches should come in page-locked memory (``pin_memory=True`` in the
-    dataloader, where a thread of its own puts them there); others are copied there first.
+    The host does not wait for the device. Batches should be in page-locked memory: with ``pin_memory=True``, a separate
+    thread of the dataloader copies them there. Other batches are copied there first.
 
     Args:
         kwargs: As for MMSegmentation's ``SegDataPreProcessor``: ``mean``, ``std``, ``bgr_to_rgb`` and the rest.
@@ -41,7 +41,7 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
             dict: ``inputs`` (B, 3, h, w) float, or a list of (3, h, w) for images of several sizes; ``data_samples``.
 
         Raises:
-            ValueError: If the samples of a batch hold views of different numbers or sizes.
+            ValueError: If the samples of a batch have views of different numbers or sizes.
         """
         if data['inputs'][0].ndim != 4:
             return self._single_images(data, training)
@@ -79,7 +79,7 @@ class ViCEDataPreprocessor(SegDataPreProcessor):
         return dict(inputs=inputs, data_samples=samples)
 
     def cast_data(self, data: Any) -> Any:
-        """Put the tensors of a batch on the device, without waiting for their arrival."""
+        """Copy the tensors of a batch to the device asynchronously."""
         if isinstance(data, Tensor):
             return to_device(data, self.device)
         if isinstance(data, ViewsDataSample) and self.device.type == 'cuda':

@@ -1,4 +1,4 @@
-"""The network of ViCE: a backbone, a decoder, and the embedding map they give."""
+"""The network of ViCE: a backbone, a decoder, and the resulting embedding map."""
 
 import inspect
 from collections.abc import Sequence
@@ -18,10 +18,9 @@ _PARTS = ('backbone', 'decoder')
 
 
 class EmbedderMixin:
-    """Backbone and decoder of a model, and :meth:`embed`, which turns images into embedding maps (Eq. 2).
+    """A model's backbone and decoder, and :meth:`embed`, which turns images into embedding maps (Eq. 2).
 
-    Every model of mmvice keeps them as ``backbone`` and ``decoder``, so that weights move between models under one
-    name.
+    Every model of mmvice names them ``backbone`` and ``decoder``, so weights have the same names in all models.
     """
 
     backbone: nn.Module
@@ -42,11 +41,11 @@ class EmbedderMixin:
 
         Args:
             backbone: A backbone of MMSegmentation, MMPretrain or timm that returns feature maps.
-            decoder: A decoder of :mod:`mmvice.models.decoders`. Its ``in_channels`` default to what the backbone gives.
-            channels_last: Keep weights, images and feature maps with their channels next to each other.
-            compile: Run both parts through ``torch.compile``, with these arguments if it is a dict. Names of weights
-                stay as they are.
-            frozen: Which of 'backbone' and 'decoder' stay as they are: no gradients, no graph, evaluation mode.
+            decoder: A decoder of :mod:`mmvice.models.decoders`. Its ``in_channels`` default to the backbone's channels.
+            channels_last: Use the channels-last memory format for weights, images and feature maps.
+            compile: Run both parts through ``torch.compile``, with these arguments if it is a dict. Names of weights do
+                not change.
+            frozen: The parts, 'backbone' and 'decoder', that do not learn: no gradients, no graph, evaluation mode.
 
         Raises:
             ValueError: If backbone and decoder do not fit, or ``frozen`` names another part.
@@ -129,13 +128,13 @@ class EmbedderMixin:
         return number - 1, number
 
     def embed_sizes(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
-        """Embed images of any sizes, those of one size together.
+        """Embed images of any sizes; images of the same size form one batch.
 
         Args:
             inputs: Normalised images (B, 3, H, W), or a list of (3, H, W).
 
         Returns:
-            list: For every size the places of its images in the batch, and their embeddings.
+            list: For every size, the indices of its images in the batch, and their embeddings.
         """
         if isinstance(inputs, Tensor):
             return [(list(range(len(inputs))), self.embed(inputs))]
@@ -146,5 +145,5 @@ class EmbedderMixin:
 
 
 def build_preprocessor(config: OptConfigType) -> nn.Module | None:
-    """Build a data preprocessor from mmvice's registry, where MMEngine's base model would look in the default scope."""
+    """Build a data preprocessor from mmvice's registry; MMEngine's base model would use the default scope."""
     return None if config is None else MODELS.build(config)

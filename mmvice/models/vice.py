@@ -28,20 +28,21 @@ class ViCE(EmbedderMixin, BaseModel):
         head (dict): Config of the method's head, a :class:`BaseMethodHead`. Its ``embed_dims`` defaults to the
             decoder's.
         data_preprocessor (dict, optional): Config of :class:`ViCEDataPreprocessor`. Defaults to None.
-        pretrained (str, optional): Initial weights of the backbone, or of backbone and decoder, and of the concepts
-            where the file has them: a checkpoint file, a work folder (its latest checkpoint), or what MMEngine can
-            fetch, such as ``torchvision://resnet18``; :mod:`mmvice.utils.weight_formats` says what is recognised. The
-            rest is initialised as its configs say. Defaults to None.
-        frozen (tuple[str]): Which of 'backbone' and 'decoder' stay as they are: in evaluation mode, without gradients
-            and graph. Defaults to (): both learn.
-        channels_last (bool): Lay out weights and feature maps of the network with channels last. Defaults to False.
-        compile (bool | dict): Run backbone and decoder through ``torch.compile``, with these arguments if it is a
-            dict. Not to be confused with the Runner's ``compile``, which takes in the whole step. Defaults to False.
-        train_cfg (None): ``mmseg.apis.init_model`` gives None to every model. Defaults to None.
+        pretrained (str, optional): Initial weights of the backbone, or of backbone and decoder, and of the concepts if
+            the file has them. It is a checkpoint file, a work folder (its latest checkpoint), or an address for
+            MMEngine, such as ``torchvision://resnet18``. :mod:`mmvice.utils.weight_formats` has the known formats. The
+            configs initialise all other weights. Defaults to None.
+        frozen (tuple[str]): The parts, 'backbone' and 'decoder', that do not learn: evaluation mode, no gradients, no
+            graph. Defaults to (): both learn.
+        channels_last (bool): Use the channels-last memory format for weights and feature maps of the network. Defaults
+            to False.
+        compile (bool | dict): Run backbone and decoder through ``torch.compile``, with these arguments if it is a dict.
+            The Runner's ``compile`` is another setting, which compiles the whole step. Defaults to False.
+        train_cfg (None): ``mmseg.apis.init_model`` passes None to every model. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        TypeError: If the head is that of no method.
+        TypeError: If the head is not a head of a method.
         ValueError: If decoder and head differ in the size of an embedding.
     """
 
@@ -72,14 +73,16 @@ class ViCE(EmbedderMixin, BaseModel):
                 f'decoder.embed_dims={self.embed_dims}, but head.embed_dims={self.head.embed_dims}: make them equal'
             )
         self.pretrained = pretrained
-        # Each process has its own: DistributedDataParallel must not send those of the first to all.
-        self._ddp_params_and_buffers_to_ignore = [f'head.{name}' for name in self.head.process_state]
+        # Each process has its own: DistributedDataParallel must not send those of the first to all. What is on the host
+        # it cannot send beside a GPU.
+        ignored = {*self.head.process_state, *self.head.host_buffers}
+        self._ddp_params_and_buffers_to_ignore = [f'head.{name}' for name in sorted(ignored)]
 
     def init_weights(self) -> None:
         """Initialise all parts, the backbone from ``pretrained`` or the checkpoint that its ``init_cfg`` names.
 
         Raises:
-            ValueError: If the file does not fit, or has weights that are not accounted for; the message lists them.
+            ValueError: If the file does not fit, or has unknown weights; the message lists them.
         """
         initialize(self, super().init_weights, self.pretrained)
 
@@ -91,8 +94,8 @@ class ViCE(EmbedderMixin, BaseModel):
         Args:
             inputs: Normalised views or images (B, 3, H, W); for 'predict' also a list of images (3, H, W).
             data_samples: N :class:`ViewsDataSample` for 'loss'; B ``SegDataSample`` or None for 'predict'.
-            mode: 'loss' gives a dict of losses and diagnostics, 'predict' a list of ``SegDataSample`` with the concept
-                of every pixel, 'tensor' the :class:`EmbeddingMap`.
+            mode: 'loss' returns a dict of losses and diagnostics, 'predict' a list of ``SegDataSample`` with the
+                concept of every pixel, 'tensor' the :class:`EmbeddingMap`.
         """
         if mode == 'loss':
             return self.loss(inputs, data_samples)
@@ -117,9 +120,9 @@ class ViCE(EmbedderMixin, BaseModel):
         return self.head.loss(embeddings, regions.flatten(0, 1), num_regions, num_views=regions.shape[1])
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One optimizer step, of which the head is told.
+        """One optimizer step; it also informs the head.
 
-        In distributed training MMEngine's wrapper steps by itself, and :class:`MethodStateHook` tells the head.
+        In distributed training MMEngine's wrapper makes the step, and :class:`MethodStateHook` informs the head.
         """
         log_vars = super().train_step(data, optim_wrapper)
         if optim_wrapper.should_update():  # else gradients are accumulated, and the optimizer has not stepped
@@ -130,22 +133,22 @@ class ViCE(EmbedderMixin, BaseModel):
     def predict(
         self, inputs: Tensor | Sequence[Tensor], data_samples: list[SegDataSample] | None = None
     ) -> list[SegDataSample]:
-        """Cut images into the learned concepts: every pixel gets the index of its nearest concept.
+        """Segment images into the learned concepts: every pixel gets the index of its nearest concept.
 
         Args:
             inputs: Images (B, 3, H, W), or a list of (3, H, W) for several sizes, not padded.
-            data_samples: B samples that the result is written into, or None for new ones.
+            data_samples: B samples to write the result into, or None for new ones.
 
         Returns:
-            list: B samples; ``pred_sem_seg.data`` is int64 (1, h, w) in 0..K-1, at the sample's ``ori_shape`` if it has
-            one, else at the size of the input.
+            list: B samples; ``pred_sem_seg.data`` is int64 (1, h, w) in 0..K-1, at the sample's ``ori_shape`` if there
+                is one, else at the size of the input.
 
         Raises:
             TypeError: If the method has no concepts.
         """
         unit_concepts = self.head.unit_concepts()
         if unit_concepts is None:
-            raise TypeError(f'{type(self.head).__name__} has no concepts to cut images into: measure it by a probe')
+            raise TypeError(f'{type(self.head).__name__} has no concepts to segment images into: use a probe')
         data_samples = [SegDataSample() for _ in range(len(inputs))] if data_samples is None else data_samples
         for places, embeddings in self.embed_sizes(inputs):
             for b, sample in enumerate(data_samples[place] for place in places):

@@ -1,4 +1,4 @@
-"""Making an image smaller by the mean of the area under each new pixel."""
+"""Downsizing an image by the mean of the area under each new pixel."""
 
 import cv2
 import numpy as np
@@ -7,10 +7,10 @@ from mmvice.utils.jit import jit
 
 
 def shrink_by_area(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resize an image to at most its size: a new pixel is the mean of the area that it covers in the image.
+    """Downsize an image: a new pixel is the mean of the area that it covers in the image.
 
-    Gives what ``cv2.resize`` gives with ``INTER_AREA``, about three times faster where the ratio is no whole number:
-    both directions are sums of whole rows, which the compiler turns into vector instructions.
+    The result is that of ``cv2.resize`` with ``INTER_AREA``. It is about three times faster if the ratio is not a whole
+    number: both directions are sums of whole rows, which the compiler vectorises.
 
     Args:
         image: uint8 (H, W, C).
@@ -39,7 +39,7 @@ def shrink_by_area(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @jit
 def _mean_rows(rows, size):
-    """Means of ``size`` equal parts of the rows, (n, m): float32 (size, m). A row counts by its share of the part."""
+    """Means of ``size`` equal parts of the rows, (n, m): float32 (size, m). Weights are a row's share of the part."""
     scale = len(rows) / size
     means = np.zeros((size, rows.shape[1]), np.float32)
     for i in range(size):
@@ -56,7 +56,7 @@ def _mean_rows(rows, size):
 
 @jit
 def _round(values):
-    """The nearest integers of floats in 0..255, halves to the even one: uint8."""
+    """Round floats in 0..255 to uint8, halves to even."""
     rounded = np.empty(values.shape, np.uint8)
     for y in range(values.shape[0]):
         for x in range(values.shape[1]):

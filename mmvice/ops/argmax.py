@@ -1,4 +1,4 @@
-"""The best of many bilinear maps at every pixel, without enlarging the maps."""
+"""The best of many bilinear maps at every pixel, without upsampling the maps."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,15 +21,15 @@ _CHANNELS = 64  # full-resolution maps of scores that a GPU holds at a time
 def bilinear_argmax(features: Tensor, weight: Tensor, bias: Tensor | None, size: Sequence[int]) -> Tensor:
     """Index of the row of ``weight`` with the largest score ``w_c . u_j + b_c |u_j|`` at every pixel j.
 
-    u_j is the bilinearly enlarged feature (``align_corners=False``); divided by its length, the score is that of the
-    unit vector, ``w_c . u_j / |u_j| + b_c``. Where |u_j| is under 1e-12, there is no direction, and ``b_c`` is the
-    score. Of equal scores the first index counts. No gradient flows back.
+    u_j is the bilinearly upsampled feature (``align_corners=False``). Divided by |u_j|, the score is that of the unit
+    vector, ``w_c . u_j / |u_j| + b_c``. If |u_j| is below 1e-12, the pixel has no direction and the score is ``b_c``.
+    The first of equal scores wins. No gradient flows back.
 
-    On a CPU no map is enlarged. Pixels between the same four low-resolution neighbours form a cell. Within it the
-    difference of two scores is bilinear, but for the bias, so that its values at the four corners bound it, together
-    with bounds of |u_j|: whoever is behind one and the same rival at all corners wins nowhere in the cell. The few that
-    are left, often one, are compared pixel by pixel. On other devices the scores are enlarged, some rows of ``weight``
-    at a time.
+    On a CPU no map is upsampled. Pixels between the same four low-resolution neighbours form a cell. Within a cell, the
+    difference of two scores without bias is bilinear, so its values at the four corners bound it. The bias adds bounds
+    of |u_j|. A score that is behind the same rival at all corners wins nowhere in the cell. The few remaining scores,
+    often one, are compared pixel by pixel. On other devices the scores are upsampled, some rows of ``weight`` at a
+    time.
 
     Args:
         features: (B, D, h, w), fp32 or fp64, finite.
@@ -53,7 +53,7 @@ def bilinear_argmax(features: Tensor, weight: Tensor, bias: Tensor | None, size:
 
 
 def _by_parts(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
-    """Scores of some rows of ``weight`` at a time, enlarged, and the best so far."""
+    """Upsample the scores of some rows of ``weight`` at a time, and keep the best so far."""
     squared = squared_lengths(gram_map(features.permute(0, 2, 3, 1)), size).unsqueeze(1)
     no_direction = squared <= SMALLEST_SQUARE
     lengths = squared.sqrt().masked_fill_(no_direction, 1)
@@ -71,7 +71,7 @@ def _by_parts(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple
 
 
 def _by_cells(features: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
-    """Bands of low-resolution rows one after another, their pixels dealt out to PyTorch's number of threads."""
+    """Process bands of low-resolution rows in turn, with PyTorch's number of threads for their pixels."""
     batch, _, height, width = features.shape
     y_axis, x_axis = (
         [part.numpy() for part in bilinear_axis(n, m, 'cpu', features.dtype)] for n, m in zip((height, width), size)
@@ -119,7 +119,7 @@ def _best_of_cells(scores, row, gram, bias, limits, y_lower, y_weight, x_lower, 
     """Fill rows ``first`` to ``last - 1`` of ``out`` (H, W).
 
     ``scores`` (rows, w, C) begin with low-resolution row ``row``; ``gram`` is the whole :func:`gram_map`. ``limits``
-    are the squared length up to which a vector has no direction, and :func:`floor_of_squares`.
+    are the largest squared length of a vector without direction, and :func:`floor_of_squares`.
     """
     rows, width, count = scores.shape
     words, candidates = np.zeros((count + 7) // 8, np.uint64), np.empty(count + 1, np.int64)
@@ -166,7 +166,7 @@ def _best_of_cells(scores, row, gram, bias, limits, y_lower, y_weight, x_lower, 
 
 @jit
 def _end_of_run(values, start, end):
-    """Index behind the last of the equal values from ``start`` on, at most ``end``."""
+    """End index of the equal values from ``start`` on, at most ``end``."""
     i = start + 1
     while i < end and values[i] == values[start]:
         i += 1
@@ -175,7 +175,7 @@ def _end_of_run(values, start, end):
 
 @jit
 def _longest_run(values):
-    """Most equal values in a row."""
+    """Length of the longest run of equal values."""
     longest = end = 0
     while end < len(values):
         start, end = end, _end_of_run(values, end, len(values))
@@ -193,7 +193,7 @@ def _products(gram, top, bottom, left, right):
 
 @jit
 def _square_bounds(products):
-    """Bounds of the squared length of an enlarged vector in the cell: it is a mean of the products."""
+    """Bounds of the squared length of an upsampled vector in the cell, which is a mean of the products."""
     aa, bb, cc, dd, ab, cd, ac, bd, ad = products
     shortest = max(min(aa, bb, cc, dd, ab, cd, ac, bd, ad), aa - aa)
     return shortest, max(aa, bb, cc, dd)
@@ -201,9 +201,9 @@ def _square_bounds(products):
 
 @jit
 def _candidates(corners, bias, rival, shortest, longest, words, candidates):
-    """Gather who is not behind the rival throughout the cell; their number.
+    """Collect the rows that are not behind the rival in the whole cell; return their number.
 
-    The loop over all rows is one that LLVM vectorises: it stores a comparison, and keeps no running maximum.
+    LLVM vectorises the loop over all rows, since it stores comparisons and keeps no running maximum.
     """
     a, b, c, d = corners
     rival_a, rival_b, rival_c, rival_d, rival_bias = a[rival], b[rival], c[rival], d[rival], bias[rival]
@@ -229,7 +229,7 @@ def _candidates(corners, bias, rival, shortest, longest, words, candidates):
 
 @jit
 def _mean_score(corners, bias, row, length):
-    """Four times the score of a row in the middle of a cell, about."""
+    """About four times the score of a row in the middle of a cell."""
     a, b, c, d = corners
     of_length = bias[row] * length
     return a[row] + b[row] + c[row] + d[row] + of_length + of_length + of_length + of_length
@@ -237,10 +237,10 @@ def _mean_score(corners, bias, row, length):
 
 @jit
 def _fill_shares(products, limits, y_weights, x_weights, shares):
-    """What the pixels of a cell have of its corners a b above c d, and the length of their vectors: (5, pixels).
+    """Weights of the corners a b above c d for the pixels of a cell, and the length of their vectors: (5, pixels).
 
-    A vector without direction has none of the corners, and counts as of length 1; the number of these is returned.
-    LLVM vectorises the second loop.
+    A vector without direction gets zero weights and length 1; the number of these vectors is returned. LLVM vectorises
+    the second loop.
     """
     pixels = 0
     for y_weight in y_weights:
@@ -272,7 +272,7 @@ def _fill_shares(products, limits, y_weights, x_weights, shares):
 
 @jit
 def _best_of_pixels(corners, bias, candidates, shares, pixels, best, winners):
-    """The best candidate at every pixel of a cell, in ``winners``; ``best`` is scratch. LLVM vectorises the loop."""
+    """Write the best candidate at every pixel of a cell to ``winners``; ``best`` is scratch. LLVM vectorises it."""
     a, b, c, d = corners
     best[:pixels] = -np.inf
     winners[:pixels] = candidates[0]  # stays only where scores are not finite

@@ -22,14 +22,13 @@ def bilinear_axis(in_size: int, out_size: int, device: torch.device | str, dtype
 
     Args:
         in_size: Length ``n`` of the low-resolution axis.
-        out_size: Length ``N`` of the upsampled axis; any ratio, smaller than ``n`` too.
-        device: Where the result lives.
+        out_size: Length ``N`` of the output axis; it may be larger or smaller than ``n``.
+        device: Device of the result.
         dtype: Floating dtype of the weights.
 
     Returns:
-        ``lower`` (N,) int64 and ``weight`` (N,) in [0, 1]: output j is
-        ``(1 - weight[j]) * x[lower[j]] + weight[j] * x[lower[j] + 1]``. For ``n = 1`` the weight is 0 throughout and
-        ``lower + 1`` must be read as ``lower``.
+        ``lower`` (N,) int64 and ``weight`` (N,) in [0, 1]: output j is ``(1 - weight[j]) * x[lower[j]] + weight[j] *
+            x[lower[j] + 1]``. For ``n = 1`` every weight is 0, and ``lower + 1`` must be read as ``lower``.
 
     Example:
         >>> lower, weight = bilinear_axis(2, 4, 'cpu', torch.float64)

@@ -1,7 +1,7 @@
-"""Bilinear upsampling as small matrices, so that quadratic forms of the upsampled vectors stay at low resolution.
+"""Bilinear upsampling as small matrices, to compute quadratic forms of upsampled vectors at low resolution.
 
 With ``align_corners=False`` a pixel's upsampled vector is ``u = sum_k w_k f_k`` over at most four low-resolution
-neighbours, and their weights are products of two weights along y and two along x. Everything below follows from that.
+neighbours. Each weight is the product of a weight along y and a weight along x. Everything below follows from that.
 """
 
 from collections.abc import Sequence
@@ -44,8 +44,8 @@ def linear_matrix(in_size: int, out_size: int, device: torch.device | str, dtype
 def quadratic_matrix(in_size: int, out_size: int, device: torch.device | str, dtype: torch.dtype) -> Tensor:
     """Products of the two interpolation weights along one axis as a matrix (N, 2n - 1).
 
-    Column ``2k`` holds the squared weight of neighbour k, column ``2k + 1`` twice the product of the weights of k and
-    k + 1, so that ``quadratic_y @ gram_map @ quadratic_x.T`` is the squared norm of every upsampled vector.
+    Column ``2k`` has the squared weight of neighbour k. Column ``2k + 1`` has twice the product of the weights of k and
+    k + 1. ``quadratic_y @ gram_map @ quadratic_x.T`` is then the squared norm of every upsampled vector.
     """
     return _matrices(in_size, out_size, torch.device(device), dtype)[1]
 
@@ -57,8 +57,9 @@ def gram_map(rows: Tensor) -> Tensor:
         rows: Low-resolution vectors (B, h, w, D).
 
     Returns:
-        Tensor: (B, 2h - 1, 2w - 1). Entry (2y, 2x) is the vector at (y, x) with itself, an odd column the product with
-        the right neighbour, an odd row with the one below, odd and odd the mean of the products of the two diagonals.
+        Tensor: (B, 2h - 1, 2w - 1). Entry (2y, 2x) is the product of the vector at (y, x) with itself. An odd column
+            has the product with the right neighbour, an odd row that with the lower neighbour. An entry with odd row
+            and column is the mean of the products of the two diagonals.
 
     Example:
         >>> gram_map(torch.tensor([[1., 0.], [1., 1.]]).reshape(1, 1, 2, 2)).tolist()
@@ -68,7 +69,7 @@ def gram_map(rows: Tensor) -> Tensor:
 
 
 def gram_map_of_image(features: Tensor) -> Tensor:
-    """:func:`gram_map` (2h - 1, 2w - 1) of one image's features (D, h, w) on the CPU, as a network lays them out.
+    """:func:`gram_map` (2h - 1, 2w - 1) of one image's features (D, h, w) on the CPU, in a network's layout.
 
     No gradient flows back.
     """
@@ -82,7 +83,7 @@ def gram_map_of_image(features: Tensor) -> Tensor:
 def linear_map(features: Tensor, weight: Tensor) -> Tensor:
     """``weight @ features`` at every pixel: (B, C, h, w) from (B, D, h, w) and (C, D).
 
-    A convolution would do, and does on the CPU. On a GPU it would round its inputs to TF32 by default.
+    On the CPU this is a convolution. On a GPU, a convolution would round its inputs to TF32 by default.
     """
     if features.is_cuda:
         return (weight @ features.flatten(2)).unflatten(2, features.shape[2:])
@@ -92,8 +93,8 @@ def linear_map(features: Tensor, weight: Tensor) -> Tensor:
 def squared_lengths(gram: Tensor, size: Sequence[int]) -> Tensor:
     """Squared lengths |u_j|^2 of the upsampled vectors, from the inner products of neighbours.
 
-    Where the four neighbours cancel, rounding may leave anything below ``eps * sum_k w_k^2 |f_k|^2``; four times that
-    is taken as a floor, which bounds the length of a normalised vector by about 1.
+    If the four neighbours cancel, rounding may give any value below ``eps * sum_k w_k^2 |f_k|^2``. Four times this
+    bound is the smallest result. It limits the length of a normalised vector to about 1.
 
     Args:
         gram: (B, 2h - 1, 2w - 1), see :func:`gram_map`; gradients flow back to it.
@@ -110,7 +111,7 @@ def squared_lengths(gram: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def floor_of_squares(dtype: torch.dtype) -> float:
-    """Least squared length of an upsampled vector, as a share of what its neighbours would have without cancelling."""
+    """Smallest squared length of an upsampled vector, relative to that of its neighbours without cancellation."""
     return 4 * torch.finfo(dtype).eps
 
 
@@ -123,7 +124,7 @@ def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
 
     Returns:
         Tensor: Symmetric (D, D). With ``coefficients = quadratic_y.T @ c @ quadratic_x`` it is the sum over all pixels
-        of ``c_j u_j u_j^T``, without any upsampled vector.
+            of ``c_j u_j u_j^T``, computed without upsampled vectors.
     """
     if not (torch.is_grad_enabled() and (coefficients.requires_grad or rows.requires_grad)):
         return _adjoint_in_one_product(coefficients.detach(), rows.detach())
@@ -137,14 +138,14 @@ def gram_map_adjoint(coefficients: Tensor, rows: Tensor) -> Tensor:
 
 
 def _adjoint_in_one_product(coefficients: Tensor, rows: Tensor) -> Tensor:
-    """The neighbours of every vector are summed up first, which leaves one of the five matrix products."""
+    """Sum the neighbours of every vector first, to need only one of the five matrix products."""
     dims = rows.shape[-1]
     total = rows.reshape(-1, dims).T @ _gram_gradient(rows, coefficients.to(rows.dtype)).reshape(-1, dims) / 2
     return (total + total.T) / 2
 
 
 class _GramMap(torch.autograd.Function):
-    """On the CPU by loops that go through the vectors once; elsewhere by products of whole maps."""
+    """On the CPU, loops read the vectors once; other devices use products of whole maps."""
 
     @staticmethod
     def forward(ctx, rows: Tensor) -> Tensor:
@@ -187,7 +188,7 @@ def _gram_by_products(rows: Tensor) -> Tensor:
 
 
 def _gradient_by_products(rows: Tensor, grad: Tensor) -> Tensor:
-    """Adds into one buffer, where autograd would pad every slice to full size."""
+    """Adds into one buffer; autograd would pad every slice to full size."""
     grad = grad.unsqueeze(-1)
     out = rows * (2 * grad[:, ::2, ::2])
     _add_products(out[:, :, :-1], out[:, :, 1:], rows[:, :, :-1], rows[:, :, 1:], grad[:, ::2, 1::2])

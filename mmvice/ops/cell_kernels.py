@@ -1,7 +1,7 @@
 """Triton kernels for a GPU: region sums and inner products of neighbours, one program for each interpolation cell.
 
 A cell is the square between four low-resolution vectors. All its pixels are weighted sums of these four, which a
-program loads once. So nothing is sorted or counted, and no array is as long as there are pixels.
+program loads once. The kernels therefore need no sorting, no counting and no array with an entry for each pixel.
 """
 
 from functools import lru_cache
@@ -87,7 +87,7 @@ def _warps(block: int) -> int:
 
 @triton.jit
 def _corners(cell, height, width, cells_y, cells_x, dims, BLOCK: tl.constexpr):
-    """Map, row and column of a cell, and where its four vectors lie; a map of one row or column has some twice."""
+    """Map, row and column of a cell, and the offsets of its four vectors; a map of one row or column repeats some."""
     batch, y, x = (cell // (cells_x * cells_y)).to(tl.int64), cell // cells_x % cells_y, cell % cells_x
     right, below = tl.where(width > 1, dims, 0), tl.where(height > 1, width * dims, 0)
     first = ((batch * height + y) * width + x) * dims + tl.arange(0, BLOCK)
@@ -99,7 +99,7 @@ def _sum_cell(
     rows, pixel_weights, ids, sums, y_first, x_first, y_weight, x_weight,
     height, width, cells_y, cells_x, full_height, full_width, dims, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Pixel after pixel; what has been summed up is added to a region where the next pixel is of another one."""
+    """Sum pixel by pixel; add the sum to its region when the next pixel belongs to another region."""
     batch, y, x, at_a, at_b, at_c, at_d = _corners(tl.program_id(0), height, width, cells_y, cells_x, dims, BLOCK)
     channels = tl.arange(0, BLOCK)
     mask = channels < dims
@@ -180,7 +180,7 @@ def cell_gram_gradient(rows: Tensor, grad: Tensor) -> Tensor:
 
 @triton.jit
 def _gram_cell(rows, gram, height, width, dims, BLOCK: tl.constexpr):
-    """The four entries of a vector, its right neighbour, the one below and the one across."""
+    """The four entries of a vector, its right neighbour, the one below and the diagonal one."""
     vector = tl.program_id(0)
     batch, y, x = (vector // (width * height)).to(tl.int64), vector // width % height, vector % width
     channels = tl.arange(0, BLOCK)
@@ -198,7 +198,7 @@ def _gram_cell(rows, gram, height, width, dims, BLOCK: tl.constexpr):
 
 @triton.jit
 def _pass_back_gram(rows, grad, out, height, width, dims, BLOCK: tl.constexpr):
-    """A vector has a part in nine entries, each with one of its neighbours."""
+    """A vector contributes to nine entries, each with one of its neighbours."""
     vector = tl.program_id(0)
     batch, y, x = (vector // (width * height)).to(tl.int64), vector // width % height, vector % width
     channels = tl.arange(0, BLOCK)

@@ -15,14 +15,14 @@ def num_processes() -> int:
 
 
 def sum_over_processes(values: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
-    """Sum a tensor over the processes of the default process group; without one, it is returned as it is.
+    """Sum a tensor over the processes of the default process group; without one, return it unchanged.
 
     The tensors of a dict, of one type, are summed in a single message.
 
-    A loss that is made of such sums is the same number in every process, and its gradients, averaged over the processes
-    as DistributedDataParallel does, are those of a single process that holds the parts of all of them. For that the
-    gradient of the sum goes to the own part times the number of processes; nothing is communicated on the way back.
-    Every process must call, with the same shapes. The host does not wait for a GPU.
+    A loss of such sums is the same number in every process. DistributedDataParallel averages its gradients over the
+    processes. The result is the gradient of a single process that has all parts. To that end, the gradient of the sum
+    goes to the process's own part, multiplied by the number of processes. The backward pass needs no communication.
+    Every process must call this function with the same shapes. The host does not wait for a GPU.
 
     Args:
         values: The part of this process, floating point.

@@ -1,8 +1,8 @@
 """The sparse matrix (regions x low-resolution pixels) of region sums, on the CPU.
 
 Its entry for region i and low-resolution pixel k is ``a_ik = sum_j c_j w_jk`` over the pixels j of the region, where
-w_jk is the bilinear weight and c_j a weight of the pixel. One k after the other, the pixels around it are gone through
-that it has a part in: so every entry is met in one piece, and nothing has to be sorted.
+w_jk is the bilinear weight and c_j a weight of the pixel. For each k, the loop visits all pixels around k. Every entry
+is therefore complete after one visit, without sorting.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ from .axis import bilinear_axis
 def region_matrix(
     pixel_weights: Tensor, ids: Tensor, in_size: tuple[int, int], num_ids: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Entries of the matrix, region after region, as ``F.embedding_bag`` takes them.
+    """Entries of the matrix, region by region, in the format of ``F.embedding_bag``.
 
     Args:
         pixel_weights: (B, H, W) weight c_j of every pixel, on the CPU; gradients flow back to it.
@@ -75,7 +75,7 @@ class _Values(torch.autograd.Function):
 def _count(ids, y_first, y_weight, x_first, x_weight, counts, first, last):
     """Count the entries of every region in maps ``first`` to ``last - 1``.
 
-    ``y_first[k]`` is the first row of pixels with k or more as lower neighbour, ``y_weight`` the weight of the upper.
+    ``y_first[k]`` is the first row of pixels whose lower neighbour is at least k; ``y_weight`` is the upper weight.
     """
     height, width = len(y_first) - 1, len(x_first) - 1
     one = y_weight.dtype.type(1)
@@ -94,9 +94,9 @@ def _count(ids, y_first, y_weight, x_first, x_weight, counts, first, last):
 
 @jit
 def _pass_on(ids, y_first, y_weight, x_first, x_weight, starts, columns, pixels, values, backward, first, last):
-    """Add the weighted ``pixels`` (B, H, W) to the ``values`` of the entries, or backward, these to the pixels.
+    """Add the weighted ``pixels`` (B, H, W) to the ``values`` of the entries, or the reverse if backward.
 
-    The entries are met in the order of :func:`_count`; their columns are filled in.
+    The order of entries is that of :func:`_count`. Their columns are written.
     """
     height, width = len(y_first) - 1, len(x_first) - 1
     one = y_weight.dtype.type(1)

@@ -3,10 +3,10 @@
 The sum over a region of ``c_j u_j`` is ``sum_k a_k f_k`` with ``a_k = sum_j c_j w_jk``: a sparse matrix (regions x
 low-resolution pixels) times the low-resolution vectors. Work per pixel does not depend on the number of channels.
 
-How many entries that matrix has depends on the regions. The CPU counts them (:mod:`mmvice.ops.region_matrix`). A GPU is
-not made to tell: it takes the kernels of :mod:`mmvice.ops.cell_kernels`, which make no matrix. Where Triton cannot
-compile for it, pixels of one cell and one region are summed first, the arrays are as long as there are pixels, and what
-is left over of them is skipped.
+The number of entries of that matrix depends on the regions. The CPU counts them (:mod:`mmvice.ops.region_matrix`).
+Counting on a GPU would make the host wait, so a GPU uses the kernels of :mod:`mmvice.ops.cell_kernels`, which need no
+matrix. If Triton cannot compile for the GPU, pixels of one cell and one region are summed first. The arrays then have
+one entry for each pixel. Remaining entries are skipped.
 """
 
 from functools import lru_cache
@@ -27,7 +27,7 @@ _SPARE_BAG = 256  # unused entries that are summed, as zeros, into one spare row
 
 @lru_cache(maxsize=32)
 def _cell_order(in_size: tuple[int, int], out_size: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Order of the pixels of an (H, W) map that visits one interpolation cell after the other, and their cells."""
+    """Order of the pixels of an (H, W) map by interpolation cells, and their cells."""
     with torch.inference_mode(False):  # kept for trainings, too
         lower_y, _ = bilinear_axis(in_size[0], out_size[0], 'cpu', torch.float64)
         lower_x, _ = bilinear_axis(in_size[1], out_size[1], 'cpu', torch.float64)
@@ -37,7 +37,7 @@ def _cell_order(in_size: tuple[int, int], out_size: tuple[int, int], device: tor
 
 
 def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
-    """Number the regions of a batch consecutively, map after map.
+    """Number the regions of a batch consecutively over the maps.
 
     Args:
         regions: (B, H, W) integers: 0..num_regions[b]-1, negative where a pixel belongs to no region.
@@ -47,8 +47,8 @@ def global_region_ids(regions: Tensor, num_regions: list[int]) -> Tensor:
         Tensor: int64 (B, H, W) in 0..sum(num_regions)-1, -1 where ``regions`` is negative.
 
     Raises:
-        ValueError: If an id is not below its map's ``num_regions`` (on the CPU; a GPU is not held up for
-            a look, and such pixels belong to no region there).
+        ValueError: If an id is not below its map's ``num_regions``, on the CPU. On a GPU the check would make the host
+            wait; such pixels belong to no region there.
     """
     limits = torch.tensor(num_regions, dtype=torch.int64)
     if regions.device.type == 'cpu' and regions.numel():
@@ -78,8 +78,8 @@ def region_sums(
         ids: (B, H, W) int64 global region ids, each of which occurs in one map only; -1 for pixels of no region.
         num_ids: Number of regions R.
         mean: Divide by the number of pixels of each region.
-        count_entries: Make the sparse matrix as small as it can be, for which its entries are counted on the host. By
-            default on the CPU, where alone it can be. The results are equal but for rounding.
+        count_entries: Count the entries on the host, for a sparse matrix of minimal size. This is only possible on the
+            CPU, where it is the default. The results are equal up to rounding.
 
     Returns:
         Tensor: (R, D); zeros for a region without pixels.
@@ -112,13 +112,14 @@ def sums_of_runs(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor, num_id
 
 
 def runs_of_cells(rows: Tensor, pixel_weights: Tensor | None, ids: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What consecutive pixels of one interpolation cell and one region, a run, take of the cell's four vectors.
+    """Weights of runs, which are consecutive pixels of one interpolation cell and one region.
 
-    Pixels are visited one cell after the other. Arguments are those of :func:`region_sums`.
+    Pixels are visited cell by cell. Arguments are those of :func:`region_sums`.
 
     Returns:
-        Weights (n, 4) of the four vectors; the upper left one (n,) among the B * h * w; the region (n,) of every run;
-        and which of the runs there are: bool (n,), first those. n is the number of pixels.
+        Weights (n, 4) of the cell's four vectors for every run; index (n,) of the upper left vector among the B * h *
+            w; the region (n,) of every run; bool (n,), True for the runs that exist, which come first. n is the number
+            of pixels.
     """
     batch, height, width, _ = rows.shape
     size = (ids.shape[1], ids.shape[2])
@@ -145,7 +146,7 @@ def _runs(ids: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         First pixel (B * P,) of every run, with zeros after the last one; number (B * P,) of every pixel's run from 1
-        on, or 0 where it is in none; and which of the runs there are: bool (B * P,).
+            on, 0 for no run; bool (B * P,), True for the runs that exist.
     """
     inside = ids >= 0
     starts = inside.clone()
@@ -165,7 +166,7 @@ def _count_ids(ids: Tensor, num_ids: int) -> Tensor:
 
 
 def _count_ids_unasked(ids: Tensor, num_ids: int) -> Tensor:
-    """:func:`_count_ids` without ``bincount``, which would hold up a GPU to learn the largest id."""
+    """:func:`_count_ids` without ``bincount``, which would wait for a GPU to get the largest id."""
     return ids.new_zeros(num_ids + 1).scatter_add(0, ids + 1, torch.ones_like(ids))[1:]
 
 
@@ -194,10 +195,10 @@ def _sparse_product(
 
 
 class _VectorGradient(torch.autograd.Function):
-    """Leaves the sums as they are, and gives the low-resolution vectors their gradient: the transposed product.
+    """Returns the sums unchanged; its backward pass gives the gradient of the vectors: the transposed product.
 
-    As the entries come in the order of their corners, they are its rows without sorting. The gradient that
-    ``embedding_bag`` has of its own would work through unused entries too, and needs D numbers for every ten of them.
+    The entries are in the order of their corners, so they need no sorting. The gradient of ``embedding_bag`` would also
+    process unused entries, and needs D numbers for every ten of them.
     """
 
     @staticmethod
@@ -229,9 +230,9 @@ class _VectorGradient(torch.autograd.Function):
 
 
 def _spread_unused(bags: Tensor, num_bags: int, used: Tensor) -> Tensor:
-    """Put entries that are not used into spare bags after the others, few to each.
+    """Put unused entries into spare bags after the others, a few in each.
 
-    A GPU has one block work through a bag: a single one for all of them would be the last to end by far.
+    On a GPU, one block processes one bag. A single bag for all unused entries would take by far the longest.
     """
     spare = torch.arange(len(bags), device=bags.device) // _SPARE_BAG
     return torch.where(used, bags, num_bags + spare)
@@ -242,10 +243,10 @@ def _bag_sums(vectors: Tensor, indices: Tensor, weights: Tensor, bags: Tensor, n
 
     Args:
         vectors: (m, D).
-        indices: (n, k) of vectors, those of entries in spare bags of no importance.
+        indices: (n, k) of vectors; values in spare bags do not matter.
         weights: n * k weights.
-        bags: (n,) bag of every entry, ascending; from ``num_bags`` on spare ones, whose entries are passed over.
-        num_bags: Number of bags that are wanted.
+        bags: (n,) bag of every entry, ascending; bags from ``num_bags`` on are spare ones, whose entries are ignored.
+        num_bags: Number of bags to return.
     """
     total, padding = num_bags + len(bags) // _SPARE_BAG + 1, len(vectors)
     vectors = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])

@@ -11,15 +11,16 @@ def sinkhorn_knopp(scores: Tensor, epsilon: float = 0.05, iterations: int = 3) -
     """Assign samples to concepts so that all concepts are used equally.
 
     Starting from ``exp(scores / epsilon)``, columns and rows are scaled in turn towards the marginals 1/K of concepts
-    and 1/N of samples, in log space, so that scores of any magnitude stay finite. If a default process group exists,
-    its processes hold parts of one assignment: column sums and N are taken over all of them, whose numbers of rows may
-    differ, and each process gets its own rows of the joint result. Every process must call, one without rows too.
+    and 1/N of samples. This is done in log space, so scores of any magnitude stay finite. If a default process group
+    exists, its processes have parts of one assignment. Column sums and N are then over all processes, which may have
+    different numbers of rows. Each process gets its own rows of the joint result. Every process must call this
+    function, even without rows.
 
     Args:
-        scores: (n, K) cosine scores of the samples of this process, or any others whose quotient by ``epsilon`` is
-            below 1e38 (1e300 in fp64); no gradient flows back. A NaN or inf among them gives NaN.
+        scores: (n, K) cosine scores of the samples of this process. Other scores work if ``scores / epsilon`` is below
+            1e38 (1e300 in fp64). No gradient flows back. A NaN or inf among them gives NaN.
         epsilon: Entropy regularisation, > 0. Smaller gives harder assignments.
-        iterations: Number of column and row scalings; 0 gives a plain softmax.
+        iterations: Number of column and row scalings; 0 is a plain softmax.
 
     Returns:
         Tensor: (n, K), rows sum to 1, in fp32 (fp64 for fp64 scores).

@@ -1,4 +1,4 @@
-"""Cutting an image into superpixels, and finding those that several views share (Sec. 3.1)."""
+"""Dividing an image into superpixels, and finding those that several views share (Sec. 3.1)."""
 
 import cv2
 import numpy as np
@@ -12,19 +12,20 @@ FAR = np.float32(1e7)  # added to the distance of a seed that is out of a pixel'
 def slic(
     image: np.ndarray, region_size: int = 20, ruler: float = 10.0, num_iters: int = 5, backend: str = 'numba'
 ) -> np.ndarray:
-    """Cut an image into superpixels: k-means over (Lab colour, position), started from a grid of seeds.
+    """Divide an image into superpixels by k-means over (Lab colour, position), started from a grid of seeds.
 
-    The image is smoothed here with a 3x3 Gaussian and taken to 8-bit CIELAB, as in the paper's own runs. The distance
-    of a pixel to a seed is ``|dLab|² + (ruler / region_size)² |dxy|²``, for seeds at most ``region_size`` away in x and
-    y; that is OpenCV's SLIC. There is no connectivity pass: a superpixel may have stray pixels.
+    The image is smoothed with a 3x3 Gaussian and converted to 8-bit CIELAB, as in the paper's own runs. The distance of
+    a pixel to a seed is ``|dLab|² + (ruler / region_size)² |dxy|²``, for seeds at most ``region_size`` away in x and y.
+    This is OpenCV's SLIC. Connectivity is not enforced: a superpixel may have stray pixels.
 
-    The numba backend compares a pixel with the seeds of the 3x3 grid cells around it, looks at every third row in each
-    iteration (other rows each time; every row if regions are small) and at every pixel in the final assignment. A pixel
-    that no seed reaches goes to the nearest of the nine.
+    The numba backend compares a pixel with the seeds of the 3x3 grid cells around it. Each iteration uses every third
+    row, in turn; small regions use every row. The final assignment uses every pixel. A pixel that no seed reaches
+    belongs to the nearest of the nine.
 
     Args:
         image: uint8 (H, W, 3), BGR, at least 1x1.
-        region_size: side of a grid cell in pixels, at least 1; one superpixel covers the image if it is far larger.
+        region_size: side of a grid cell in pixels, at least 1; if it is far larger than the image, one superpixel
+            covers the image.
         ruler: weight of position against colour, positive; larger gives squarer superpixels.
         num_iters: iterations of k-means, at least 1.
         backend: ``'numba'``, or ``'opencv'`` for ``cv2.ximgproc``, which needs opencv-contrib-python.
@@ -61,12 +62,12 @@ def slic(
 
 
 def grid_superpixels(height: int, width: int, region_size: int) -> np.ndarray:
-    """Cut an image of this size into squares: the ablation without superpixels (Table 2).
+    """Divide an image of this size into squares: the ablation without superpixels (Table 2).
 
     Args:
         height, width: size of the image in pixels, at least 1.
         region_size: side of a square in pixels, at least 1; squares at the right and lower edge are cut off. With 1,
-            every pixel is a region of its own.
+            every pixel is a region.
 
     Returns:
         int32 (height, width): ids 0..K-1 row by row, each of which occurs.
@@ -90,7 +91,7 @@ def grid_superpixels(height: int, width: int, region_size: int) -> np.ndarray:
 
 
 def common_superpixels(view_superpixels: np.ndarray, view_masks: np.ndarray | None = None) -> np.ndarray:
-    """Tell which superpixels are seen in every view, and masked in none.
+    """Find the superpixels that are visible in every view and masked in none.
 
     Args:
         view_superpixels: int32 (M, h, w): superpixel ids of the pixels of M views, -1 for pixels in none.
@@ -116,7 +117,7 @@ def common_superpixels(view_superpixels: np.ndarray, view_masks: np.ndarray | No
 
 
 def check_image(image: np.ndarray) -> None:
-    """Raise unless ``image`` is what OpenCV and mmcv load: uint8 (H, W, 3), not empty."""
+    """Raise unless ``image`` is as loaded by OpenCV and mmcv: uint8 (H, W, 3), not empty."""
     if not isinstance(image, np.ndarray):
         raise TypeError(f'the image must be a numpy array, uint8 (H, W, 3) in BGR order; got {type(image).__name__}')
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -135,7 +136,7 @@ def check_positive_int(name: str, value: int) -> None:
 
 
 def check_slic_settings(region_size: int, ruler: float, num_iters: int, backend: str) -> None:
-    """Raise ValueError for settings that :func:`slic` does not take, ImportError for a backend that is not there."""
+    """Raise ValueError for settings that :func:`slic` does not accept, ImportError for a missing backend."""
     check_positive_int('region_size', region_size)
     check_positive_int('num_iters', num_iters)
     if not ruler > 0:
@@ -153,7 +154,7 @@ def check_slic_settings(region_size: int, ruler: float, num_iters: int, backend:
 def _opencv_slic(lab: np.ndarray, region_size: int, ruler: float, num_iters: int) -> np.ndarray:
     """Superpixel ids by OpenCV's SLIC; ids may be missing.
 
-    OpenCV places no seed at all in an image less than half a region wide or high, hence the smaller regions there.
+    OpenCV places no seed in an image less than half a region wide or high, so regions are smaller there.
     """
     region_size = min(region_size, *lab.shape[:2])
     superpixels = cv2.ximgproc.createSuperpixelSLIC(lab, cv2.ximgproc.SLIC, region_size, float(ruler))
@@ -187,8 +188,8 @@ def _assign(planes, seeds, reach, xy_weight, first_row, row_step, ids):
     """Write the id of the nearest of the 3x3 seeds around each pixel's grid cell, for every ``row_step``-th row.
 
     All pixels of a row of cells have the same three rows of seeds. Each row of seeds is laid out once, pixel by pixel
-    along the row. Then a row of the image is one plain loop, which the compiler turns into vector instructions.
-    Outside the grid, the seeds of the edge are repeated: of equal distances the first counts, so they change nothing.
+    along the row. A row of the image is then one plain loop, which the compiler vectorises. Outside the grid, the seeds
+    of the edge are repeated. The first of equal distances wins, so the copies change nothing.
     """
     rows, cols, _ = seeds.shape
     _, height, width = planes.shape
@@ -212,9 +213,9 @@ def _assign(planes, seeds, reach, xy_weight, first_row, row_step, ids):
 
 @jit
 def _lay_out(table, seed_ids, seeds, r, reach, xy_weight):
-    """Write row ``r`` of the seeds pixel by pixel: into the table L, a, b, distance in x, and y, and their ids.
+    """Write row ``r`` of the seeds pixel by pixel into the table: L, a, b, distance in x, y, and their ids.
 
-    Each pixel has three candidates in it: of the cell to the left, of its own, and of that to the right.
+    Each pixel has three candidates in it: those of the left, its own, and the right cell.
     """
     _, cols, _ = seeds.shape
     _, width = seed_ids.shape
@@ -235,10 +236,10 @@ def _lay_out(table, seed_ids, seeds, r, reach, xy_weight):
 
 @jit
 def _nearest_seeds(pixels, candidates, reach, xy_weight, nearest):
-    """Write which of the nine candidates is nearest to each pixel of a row, 0..8.
+    """Write the nearest of the nine candidates for each pixel of a row, 0..8.
 
-    The nine are written out, with one array for the three of a row of seeds: the compiler makes vector instructions of
-    a loop without an inner one, and gives up where it has to check that many arrays do not overlap.
+    The nine comparisons are written out, with one array for the three seeds of a row. The compiler vectorises a loop
+    without an inner loop. It does not if it must check that many arrays do not overlap.
     """
     row_l, row_a, row_b, y = pixels
     above, here, below = candidates
@@ -269,16 +270,16 @@ def _distance(pixel, table, k, width, x, reach, xy_weight):
 
 @jit
 def _nearer(best, distance, k):
-    """Of (distance, candidate) the nearer one; of equals the first."""
+    """The nearer of two (distance, candidate); the first of equals."""
     nearer = distance < best[0]
     return (distance if nearer else best[0]), (k if nearer else best[1])
 
 
 @jit
 def _move_seeds(planes, seeds, first_row, row_step, ids):
-    """Move each seed to the mean of its pixels in every ``row_step``-th row; one without pixels stays.
+    """Move each seed to the mean of its pixels in every ``row_step``-th row; a seed without pixels stays.
 
-    Neighbours of one id are added up first: a sum in memory is slow to be read again right after it was written.
+    Neighbours of one id are summed first, since it is slow to read a sum again right after writing it.
     """
     rows, cols, _ = seeds.shape
     _, height, width = planes.shape
@@ -308,7 +309,7 @@ def _move_seeds(planes, seeds, first_row, row_step, ids):
 
 @jit
 def contiguous(ids):
-    """Renumber ids int32 (H, W) from 0 in their order, in place, so that none is missing; -1 stays -1."""
+    """Renumber ids int32 (H, W) consecutively from 0 in their order, in place; -1 stays -1."""
     flat = ids.reshape(-1)
     new_id = np.zeros(flat.max() + 1, np.int32)
     for i in range(flat.size):
@@ -328,7 +329,7 @@ def contiguous(ids):
 def look_up(table, ids):
     """The entry of a table (1 + K,) for each id, int32 (n,) in -1..K-1; the first is for -1.
 
-    ``np.take`` does the same, and converts the ids first. Of signed indices, numba would look for negative ones.
+    ``np.take`` does the same, but converts the ids first. For signed indices, numba would check for negative ones.
     """
     found = np.empty(ids.size, table.dtype)
     for i in range(ids.size):
@@ -338,7 +339,7 @@ def look_up(table, ids):
 
 @jit
 def _count_views(view_superpixels, num_superpixels):
-    """Count, for each id, the views that hold it: int32 (num_superpixels,) from int (M, pixels)."""
+    """Count the views that contain each id: int32 (num_superpixels,) from int (M, pixels)."""
     count = np.zeros(num_superpixels, np.int32)
     for m in range(view_superpixels.shape[0]):
         view, seen = view_superpixels[m], np.zeros(num_superpixels + 1, np.int32)

@@ -1,4 +1,4 @@
-"""Unit vectors of vectors of any length: no square overflows, none vanishes, and a zero vector has no gradient."""
+"""Normalising vectors of any length: no square overflows or underflows, and a zero vector has no gradient."""
 
 import math
 
@@ -13,10 +13,10 @@ SAFE_MAGNITUDES = 2.0**-10, 2.0**16
 
 
 def reciprocal_power_of_two(largest: Tensor) -> Tensor:
-    """Powers of two that bring values of this magnitude to 0.5 to 1.
+    """Powers of two that scale values of this magnitude to 0.5 to 1.
 
-    Multiplying by a power of two rounds nothing, so that what is computed of scaled values has the very bits which it
-    would have had without, wherever that could be computed at all.
+    Multiplying by a power of two does not round. Results of scaled values therefore have the same bits as those of
+    unscaled values, unless the latter overflow or underflow.
 
     Args:
         largest: Magnitudes of any shape, at least 0, in fp32 or fp64.
@@ -34,13 +34,13 @@ def reciprocal_power_of_two(largest: Tensor) -> Tensor:
 
 
 def safe_scale(largest: Tensor) -> Tensor:
-    """Powers of two for values that are to be squared and divided by their length.
+    """Powers of two to scale values before they are squared and divided by their length.
 
     Args:
         largest: Magnitudes of any shape, at least 0, in fp32 or fp64.
 
     Returns:
-        Tensor: 1 for those of :data:`SAFE_MAGNITUDES`, :func:`reciprocal_power_of_two` of all others.
+        Tensor: 1 for magnitudes in :data:`SAFE_MAGNITUDES`, else :func:`reciprocal_power_of_two`.
 
     Example:
         >>> safe_scale(torch.tensor([0.75, 6., 2.**20])).tolist()
@@ -63,10 +63,11 @@ def inverse_lengths(squares: Tensor) -> Tensor:
 
 
 def unit_vectors(vectors: Tensor, dim: int = -1) -> Tensor:
-    """Bring vectors along ``dim`` to unit length; a zero vector stays zero and gets no gradient.
+    """Normalise vectors along ``dim`` to unit length; a zero vector stays zero and gets no gradient.
 
-    ``F.normalize`` shortens vectors under 1e-12, turns those above 1e19 (in fp32) into zeros, and gives a zero vector
-    a gradient of 1e12 times the incoming one, which fp16 cannot hold.
+    ``F.normalize`` has three faults that this function avoids. It shortens vectors below 1e-12. It turns vectors above
+    1e19 (in fp32) into zeros. It gives a zero vector a gradient of 1e12 times the incoming one, which overflows in
+    fp16.
 
     Args:
         vectors: Of any shape, in fp32 or fp64.

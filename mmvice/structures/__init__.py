@@ -1,4 +1,4 @@
-"""What the parts of mmvice hand to one another."""
+"""Data that the parts of mmvice exchange."""
 
 from .embedding_map import EmbeddingMap
 from .views_data_sample import ViewsDataSample

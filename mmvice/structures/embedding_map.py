@@ -1,4 +1,4 @@
-"""The dense unit embeddings of a batch of images, kept at the decoder's resolution."""
+"""The dense unit embeddings of a batch of images, stored at the decoder's resolution."""
 
 import operator
 from collections.abc import Sequence
@@ -31,20 +31,20 @@ _ID_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 class EmbeddingMap:
-    r"""Unit embeddings of every pixel (Z-hat of Sec. 3.3), never materialised except by :meth:`dense`.
+    r"""Unit embeddings of every pixel (Z-hat of Sec. 3.3), materialised only by :meth:`dense`.
 
     Pixel j of an image has the embedding :math:`u_j / |u_j|`, where :math:`u_j = \sum_k w_{jk} f_k` is the bilinearly
-    upsampled feature (``align_corners=False``, any ratio of sizes). Norms, region means, linear maps and samples of
-    them are computed exactly from the low-resolution features; the work per pixel does not depend on D. All of it is
-    differentiable and done in fp32 (fp64 for fp64 features), under autocast too.
+    upsampled feature (``align_corners=False``, any ratio of sizes). Norms, region means, linear maps and samples are
+    computed exactly from the low-resolution features. The work per pixel does not depend on D. All results are
+    differentiable and computed in fp32 (fp64 for fp64 features), also under autocast.
 
-    Features may have any magnitude: where the largest value of a map is not in 2^-10..2^16, the map is first scaled by
-    a power of two, which rounds nothing. Where :math:`|u_j|` is then under 1e-12, a pixel has no direction: its
-    embedding and the gradient from there are zero. One value that is not finite makes norms, and what is computed from
-    them, NaN in the whole of its map, not only around it.
+    Features may have any magnitude. If the largest value of a map is outside 2^-10..2^16, the map is first scaled by a
+    power of two, which does not round. If :math:`|u_j|` is then below 1e-12, the pixel has no direction: its embedding
+    and its gradient are zero. One value that is not finite makes all norms of its map NaN, and all results that use
+    them.
 
-    Norms are computed once and kept. So the features must not be changed in place afterwards, and after a backward pass
-    through one of the results the next one needs a new map of the same features, or ``retain_graph=True`` before.
+    Norms are computed once. Do not change the features in place afterwards. A second backward pass needs a new map of
+    the same features, or ``retain_graph=True`` in the first pass.
 
     Args:
         features (Tensor): Decoder output (B, D, h, w), of any floating dtype.
@@ -87,7 +87,7 @@ class EmbeddingMap:
         return self.features.shape[1]
 
     def dense(self) -> Tensor:
-        """All embeddings (B, D, H, W), unit length. The only method that needs memory for them."""
+        """All embeddings (B, D, H, W), of unit length. Only this method needs memory for all of them."""
         with self._full_precision():
             upsampled = F.interpolate(self._scaled_features(), self.size, mode='bilinear', align_corners=False)
             return upsampled * inverse_lengths(upsampled.square().sum(1, keepdim=True))
@@ -104,13 +104,13 @@ class EmbeddingMap:
             regions: (B, H, W) integer ids 0..num_regions[b]-1, negative for pixels of no region.
             num_regions: B ints.
             normalize_pixels: Average the unit vectors, as in the paper. False averages the upsampled features instead,
-                as the reference code does before it normalises.
+                as in the reference code, which normalises afterwards.
 
         Returns:
-            Tensor: (sum(num_regions), D), map after map; zeros for a region without pixels.
+            Tensor: (sum(num_regions), D), map by map; zeros for a region without pixels.
 
         Raises:
-            TypeError: If ``regions`` is no tensor of ids, or ``num_regions`` no sequence of ints.
+            TypeError: If ``regions`` is not a tensor of ids, or ``num_regions`` not a sequence of ints.
             ValueError: If shapes or ids do not fit.
         """
         if not isinstance(regions, Tensor) or regions.dtype not in _ID_DTYPES:
@@ -158,8 +158,8 @@ class EmbeddingMap:
             bias: (C,) or None.
 
         Returns:
-            Tensor: int64 (B, H, W) in 0..C-1; of equal scores the first, and anything where features are not finite.
-            See :func:`mmvice.ops.bilinear_argmax`.
+            Tensor: int64 (B, H, W) in 0..C-1; the first of equal scores, and an arbitrary row if features are not
+                finite. See :func:`mmvice.ops.bilinear_argmax`.
         """
         self._check_weight(weight, bias)
         with self._full_precision():
@@ -178,7 +178,7 @@ class EmbeddingMap:
             Tensor: (n, D) unit vectors.
 
         Raises:
-            IndexError: If a pixel is not in the maps (on the CPU; elsewhere as indexing of a tensor says it).
+            IndexError: If a pixel is outside the maps, on the CPU. Other devices raise their own indexing errors.
         """
         if y.device.type == 'cpu':
             for name, index, length in (('batch', batch, len(self)), ('y', y, self.size[0]), ('x', x, self.size[1])):
@@ -237,7 +237,7 @@ class EmbeddingMap:
         return self._squared_norms
 
     def _feature_rows(self, of_norms: bool = False) -> Tensor:
-        """Low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for all else.
+        """Scaled low-resolution vectors (B, h, w, D), contiguous, in fp32 or fp64; for the norms, or for other results.
 
         They are scaled.
         """
@@ -254,7 +254,7 @@ class EmbeddingMap:
         return features * scale
 
     def _map_scale(self) -> Tensor:
-        """The power of two (B, 1, 1, 1) that scales the features of each map; 1 for usual ones."""
+        """The power of two (B, 1, 1, 1) that scales the features of each map; 1 for usual magnitudes."""
         if self._scale is None:
             with torch.inference_mode(False):
                 largest = largest_magnitude(self.features, (1, 2, 3))
@@ -273,7 +273,7 @@ class EmbeddingMap:
 
 
 class _TwoUses(torch.autograd.Function):
-    """The rows twice, so that their two gradients, as large as they are, are added without making a third."""
+    """Returns the rows twice, so that their two large gradients are added in place."""
 
     @staticmethod
     def forward(ctx, rows: Tensor) -> tuple[Tensor, Tensor]:

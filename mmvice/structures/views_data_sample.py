@@ -1,4 +1,4 @@
-"""What a model gets beside the views of an image."""
+"""The data that a model gets besides the views of an image."""
 
 import torch
 from mmengine.structures import BaseDataElement
@@ -7,7 +7,7 @@ from mmengine.structures import BaseDataElement
 class ViewsDataSample(BaseDataElement):
     """The regions and masks of the M views of one image, both optional.
 
-    Metainfo, as PackViCEInputs writes it: ``num_regions`` (int I), ``img_path``, ``ori_shape``, ``view_boxes`` (float32
+    PackViCEInputs writes this metainfo: ``num_regions`` (int I), ``img_path``, ``ori_shape``, ``view_boxes`` (float32
     (M, 4), xyxy in image pixels), ``view_flips`` (bool (M,)) and ``noise_seed`` (int, for the noise of masked pixels).
 
     Example:
@@ -34,7 +34,7 @@ class ViewsDataSample(BaseDataElement):
 
     @property
     def view_masks(self) -> torch.Tensor:
-        """bool (M, h, w): pixels that the network does not get to see."""
+        """bool (M, h, w): pixels that are hidden from the network."""
         return self._view_masks
 
     @view_masks.setter

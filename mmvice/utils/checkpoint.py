@@ -1,7 +1,7 @@
-"""Loading checkpoints without running what a stranger may have put into them.
+"""Loading checkpoints without running code in them.
 
-A checkpoint is a pickle, and a pickle can call anything. MMEngine asks torch for its safe loader, and when that refuses
-a file it unpickles the file all the same. Here a refusal stays one.
+A checkpoint is a pickle, and a pickle can call anything. MMEngine uses torch's safe loader first, but unpickles a file
+that this loader refuses. Here a refused file is never unpickled.
 """
 
 import argparse
@@ -45,14 +45,14 @@ _METHODS = {HistoryBuffer: STATISTICS, OneCycleParamScheduler: ('_annealing_cos'
 
 
 def _known_method(owner: type, name: str) -> Callable:
-    """``getattr`` for methods that pickled curves and the states of ``OneCycleLR`` refer to, and for nothing else."""
+    """``getattr`` only for methods in pickled curves and states of ``OneCycleLR``."""
     if not isinstance(owner, type) or name not in _METHODS.get(owner, ()):
         raise UnpicklingError(f'Unsupported GLOBAL {getattr(owner, "__qualname__", owner)}.{name}')
     return getattr(owner, name)
 
 
 def _named(function: Callable, name: str) -> Callable:
-    """The function under another qualified name: torch's allow-list goes by the names that functions carry."""
+    """The function under another qualified name, which torch's allow-list checks."""
 
     def call(*args):
         return function(*args)
@@ -67,7 +67,7 @@ def _allowed_globals() -> tuple[Any, ...]:
     """What MMEngine puts into a checkpoint beside tensors and plain containers: logged curves, NumPy values and
     the curve of ``OneCycleLR``; and the command line that DINO, MAE and timm put there, which only holds values.
 
-    NumPy 1 and 2 name the two functions that make arrays and scalars differently; a file of either is read by both.
+    NumPy 1 and 2 have different names for the functions that create arrays and scalars. Both read files of either.
     """
     reconstruct, scalar = (value.__reduce__()[0] for value in (np.zeros(0), np.float64(0)))
     numbers = np.typecodes['AllInteger'] + np.typecodes['AllFloat'] + '?'
@@ -85,14 +85,14 @@ def _allowed_globals() -> tuple[Any, ...]:
 
 
 def _no_bytes(*args: Any) -> bytes:
-    """``bytes`` as pickle calls it for the content of an array without values, and as nothing else."""
+    """``bytes`` only as pickle calls it for an empty array."""
     if args:
         raise UnpicklingError('Unsupported GLOBAL builtins.bytes')
     return b''
 
 
 def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
-    """Load a checkpoint file, allowing tensors, plain containers and what MMEngine adds to them, and nothing else.
+    """Load a checkpoint file that has only tensors, plain containers and the types that MMEngine adds.
 
     Args:
         path: A local file, as :meth:`mmengine.runner.Runner.save_checkpoint` or ``torch.save`` writes it, or one of
@@ -102,8 +102,8 @@ def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu') -> Any:
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: It ends in .safetensors, and that package is not installed.
-        pickle.UnpicklingError: The file holds something else, or is not a checkpoint; nothing of it has been run.
-        ValueError: The file is read, but is no dict of weights, as of :func:`check_structure`.
+        pickle.UnpicklingError: The file has something else, or is not a checkpoint. No code of it was run.
+        ValueError: The file is readable, but not a dict of weights, see :func:`check_structure`.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -152,7 +152,7 @@ def _load_safetensors(file: Path, map_location: Any) -> dict[str, Tensor]:
 
 
 def _explained(error: Exception, file: Path) -> UnpicklingError | None:
-    """What an error of the safe loader means; None if it does not come from what is in the file."""
+    """Explain an error of the safe loader; None if the file's content is not the cause."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if 'TorchScript' in reason:
         return UnpicklingError(
@@ -179,15 +179,15 @@ def _explained(error: Exception, file: Path) -> UnpicklingError | None:
 
 
 def resolve_checkpoint(location: str | Path) -> str | Path:
-    """The latest whole checkpoint where a folder is given, and any other location as it is.
+    """The latest complete checkpoint of a folder; any other location is returned unchanged.
 
     Args:
-        location: A work folder, as of :func:`latest_checkpoint`, a checkpoint file, or a URL.
+        location: A work folder, see :func:`latest_checkpoint`, a checkpoint file, or a URL.
 
     Raises:
         FileNotFoundError: If the folder has no checkpoint.
-        ValueError: If it is no name.
-        DamagedCheckpointError: If it has some, but none is whole.
+        ValueError: If the location is not a name.
+        DamagedCheckpointError: If it has checkpoints, but none is complete.
     """
     location = location if isinstance(location, Path) else as_path(location, 'a checkpoint')
     if '://' in str(location) or not Path(location).expanduser().is_dir():
@@ -202,14 +202,14 @@ def resolve_checkpoint(location: str | Path) -> str | Path:
 
 
 def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write a checkpoint that holds weights alone, as MMEngine's loaders expect it, whole or not at all.
+    """Write a checkpoint of weights only, in the format of MMEngine's loaders, completely or not at all.
 
-    Missing folders are made.
+    Missing folders are created.
 
     Args:
         path: The file to write.
         state_dict: Weights by name.
-        meta: What else to say of them, in plain values.
+        meta: Further information about them, as plain values.
 
     Raises:
         ValueError: If the path is a folder.
@@ -226,12 +226,12 @@ def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mappi
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """:func:`load_checkpoint_file` as MMEngine calls a loader; the name is what it logs."""
+    """:func:`load_checkpoint_file` with the arguments of MMEngine's loaders; MMEngine logs its name."""
     return load_checkpoint_file(filename, map_location=map_location)
 
 
 def load_url(url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True) -> Any:
-    """:func:`load_checkpoint_file` of what :func:`download` has fetched, as MMEngine's loaders call it."""
+    """:func:`load_checkpoint_file` of a file from :func:`download`, with the arguments of MMEngine's loaders."""
     file = download(url, model_dir, progress)
     try:
         return load_checkpoint_file(file, map_location=map_location)
@@ -240,11 +240,11 @@ def load_url(url: str, model_dir: str | None = None, map_location: Any = None, p
 
 
 def register_safe_checkpoint_loading() -> None:
-    """Make every checkpoint that MMEngine loads in this process go through torch's safe loader.
+    """Make MMEngine load every checkpoint in this process with torch's safe loader.
 
-    Local files get :func:`load_checkpoint_file`, and downloads :func:`load_url`, through which all of MMEngine's
-    loaders for URLs and names of models pass. For what is read in other ways, as from object stores, torch's own switch
-    turns the safe loader on; worker processes inherit it.
+    Local files use :func:`load_checkpoint_file`. Downloads use :func:`load_url`, which all of MMEngine's loaders for
+    URLs and model names call. For other files, such as those in object stores, torch's own switch turns the safe loader
+    on. Worker processes inherit it.
     """
     torch.serialization.add_safe_globals(list(_allowed_globals()))
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
@@ -254,12 +254,12 @@ def register_safe_checkpoint_loading() -> None:
 
 
 def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], most: int = 10) -> str:
-    """Say in which weights a checkpoint differs from a model, in name or shape.
+    """List the weights whose names or shapes differ between a checkpoint and a model.
 
     Args:
         own: State dict of the model.
         given: State dict of the checkpoint.
-        most: Differences that are spelled out; the rest is counted.
+        most: Number of differences to list; the others are counted.
 
     Returns:
         str: A line for each difference; empty if every weight fits.
@@ -276,5 +276,5 @@ def differing_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], mo
 
 
 def _size(value: object) -> tuple[int, ...] | str:
-    """The shape of a weight, or what else is in its place."""
+    """The shape of a weight, or a description of any other value."""
     return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

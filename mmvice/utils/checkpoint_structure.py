@@ -1,4 +1,4 @@
-"""What must be where in a checkpoint, for those who read it not to stumble over a list where they expect a dict."""
+"""Checks of a checkpoint's structure, for code that expects dicts in fixed places."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -15,14 +15,14 @@ _HUB = ('log_scalars', 'runtime_info', 'resumed_keys')
 
 
 def check_structure(checkpoint: Any, source: object) -> None:
-    """Check what everybody relies on who reads a checkpoint: a dict, with dicts in it where they have a fixed meaning.
+    """Check that a checkpoint is a dict, and that its entries with a fixed meaning are dicts.
 
     Args:
-        checkpoint: What a file holds: weights by name, or a dict with them under ``state_dict``.
+        checkpoint: Content of a file: weights by name, or a dict that has them under ``state_dict``.
         source: Where it comes from, for messages.
 
     Raises:
-        ValueError: If something else is there; the message says what, and where.
+        ValueError: If something else is there; the message says what and where.
     """
     if not isinstance(checkpoint, Mapping):
         raise ValueError(f'{source} holds {_a(checkpoint)} where a dict of weights is expected')
@@ -41,14 +41,14 @@ def check_structure(checkpoint: Any, source: object) -> None:
 
 
 def check_training_state(checkpoint: Mapping[str, Any], source: object) -> None:
-    """Check what a training needs that goes on from a checkpoint, beside its weights.
+    """Check the entries that a resumed training needs beside the weights.
 
     Args:
         checkpoint: One of :func:`check_structure`.
         source: Where it comes from, for messages.
 
     Raises:
-        ValueError: If something is missing or of another kind; the message says what, and what to do.
+        ValueError: If an entry is missing or of another kind; the message says which, and what to do.
     """
     missing = [name for name in ('meta', 'message_hub', 'optimizer') if name not in checkpoint]
     meta = checkpoint.get('meta', {})
@@ -79,7 +79,7 @@ def check_optimizer_state(state: Any, source: object) -> None:
     """Check the state of one optimizer.
 
     Raises:
-        ValueError: If it is not what optimizers of PyTorch give.
+        ValueError: If it is not the state of a PyTorch optimizer.
     """
     groups = state.get('param_groups') if isinstance(state, Mapping) else None
     moments = state.get('state') if isinstance(state, Mapping) else None
@@ -96,7 +96,7 @@ def check_optimizer_state(state: Any, source: object) -> None:
 
 
 def missing_state(source: object, names: list[str]) -> str:
-    """The sentence that says what a checkpoint lacks for a training to go on from it."""
+    """The sentence that says what a checkpoint lacks to resume a training."""
     return f'{source} has no {", no ".join(names)}, so {_ADVICE}'
 
 

@@ -1,10 +1,10 @@
-"""The types of parts of a config, which are names, with or without a package before them, or the classes themselves."""
+"""Types of parts of a config: names, with or without a package, or classes."""
 
 from collections.abc import Mapping
 
 
 def type_name(part: Mapping, default: str = '') -> str:
-    """The bare name of a part's ``type``; the default where it has none.
+    """The bare name of a part's ``type``; the default if it has none.
 
     Example:
         >>> [type_name(dict(type=kind)) for kind in ('mmpretrain.LARS', 'LARS', Mapping)]

@@ -1,4 +1,4 @@
-"""What MMEngine and its kin say on the console: standard output is left to results, and users to what is for them."""
+"""Console output of OpenMMLab's packages: standard output has only results, and irrelevant warnings are dropped."""
 
 import io
 import logging
@@ -19,12 +19,17 @@ _INTERNAL_WARNINGS = (
 )
 
 
+def tell(owner: object, message: str, level: int = logging.INFO) -> None:
+    """Log a message that begins with the name of the owner's class."""
+    print_log(f'{type(owner).__name__}: {message}', logger='current', level=level)
+
+
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Import parts of OpenMMLab without their lines on what is not installed; any other line is printed.
+    """Import parts of OpenMMLab without their warnings about missing packages; print any other line.
 
-    MMCV warns of the operators that its pure Python build has not, which nothing in mmvice needs. MMSegmentation warns
-    of its own default of ``avg_non_ignore`` wherever a loss is built; the configs mean that default.
+    MMCV warns of operators that its pure Python build lacks. mmvice does not need them. MMSegmentation warns of its own
+    default of ``avg_non_ignore`` for every loss. The configs use that default on purpose.
     """
     warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
     warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
@@ -39,7 +44,7 @@ def quiet_import() -> Iterator[None]:
 
 
 def use_console(logger: MMLogger) -> MMLogger:
-    """Have a logger write to standard error, without MMEngine's warnings of its own affairs; its file has all.
+    """Make a logger write to standard error, without MMEngine's internal warnings; its file has all messages.
 
     Returns:
         MMLogger: The logger.
@@ -52,14 +57,14 @@ def use_console(logger: MMLogger) -> MMLogger:
 
 
 def use_console_without_run() -> None:
-    """Do so with the logger that MMEngine makes where something is logged and there is no Runner yet."""
+    """Do so with the logger that MMEngine creates for messages before there is a Runner."""
     logger = MMLogger.get_current_instance()
     if logger.instance_name == 'mmengine':
         use_console(logger)
 
 
 def log_loading() -> None:
-    """Have MMEngine log that it loads a checkpoint, where its functions would print that to standard output."""
+    """Make MMEngine log that it loads a checkpoint, instead of printing it to standard output."""
     mmengine.runner.checkpoint.print_log = _log
 
 

@@ -1,4 +1,4 @@
-"""What the converters of published data sets share: files whole or not at all, work that resumes, one clear error."""
+"""Shared parts of the converters of published data sets: complete files, resuming, clear errors."""
 
 import argparse
 import multiprocessing
@@ -23,7 +23,7 @@ IGNORE = 255
 
 
 class Skipped(str):
-    """Returned by a function that :func:`convert` calls, for a source of which there is no file: why."""
+    """The reason why a function called by :func:`convert` writes no file for a source."""
 
 
 FILE_ENDS = {'.png': b'IEND\xaeB`\x82', '.jpg': b'\xff\xd9'}
@@ -41,19 +41,19 @@ def add_converter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--allow-partial',
         action='store_true',
-        help='convert what is there, where files are missing or their number is not that of the published data',
+        help='convert the existing files even if some are missing or their number differs from the published data',
     )
 
 
 def add_out_dir_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--out-dir``, for published data in a folder that may not be written to."""
+    """Add ``--out-dir``, for published data in a read-only folder."""
     parser.add_argument(
-        '--out-dir', type=Path, metavar='DIR', help='folder to write to in place of DATA_ROOT, which is then only read'
+        '--out-dir', type=Path, metavar='DIR', help='folder to write to instead of DATA_ROOT, which is then only read'
     )
 
 
 def label_table(classes: Mapping[int, int], ignored: Iterable[int] = (IGNORE,)) -> tuple[int, ...]:
-    """What each of the 256 values of a label map becomes: its class, 255 where ignored, -1 where it must not occur."""
+    """New value for each of the 256 values of a label map: its class, 255 if ignored, -1 if it must not occur."""
     table = [-1] * 256
     for value in ignored:
         table[value] = IGNORE
@@ -68,12 +68,12 @@ def recode_labels(source: str, target: str, table: Sequence[int], image: str | N
     Args:
         source: Path of the label map.
         target: Path to write.
-        table: What each value becomes.
-        image: Path of the image that the labels are of, whose size is compared.
+        table: New value for each value.
+        image: Path of the image of these labels, to compare sizes.
 
     Raises:
         ValueError: If the file cannot be decoded, is not 8-bit with one channel, has values that must not occur, or
-            another size than its image.
+            differs in size from its image.
     """
     labels = read_labels(source)
     if image is not None:
@@ -87,7 +87,7 @@ def recode_labels(source: str, target: str, table: Sequence[int], image: str | N
 
 
 def recode(labels: np.ndarray, table: Sequence[int], source: str) -> np.ndarray:
-    """Label map uint8 (H, W) with every value replaced; ValueError that names ``source`` if one must not occur."""
+    """Replace every value of a label map: uint8 (H, W); raise a ValueError if one must not occur."""
     recoded = np.asarray(table, np.int16)[labels]
     if recoded.min(initial=0) < 0:
         wrong = np.unique(labels[recoded < 0]).tolist()
@@ -96,7 +96,7 @@ def recode(labels: np.ndarray, table: Sequence[int], source: str) -> np.ndarray:
 
 
 def read_labels(path: str) -> np.ndarray:
-    """An 8-bit label map (H, W); the indices of one with a colour table. ValueError if it is none."""
+    """An 8-bit label map (H, W); indices if it has a palette. Raise ValueError for any other file."""
     try:
         labels = decode_labels(read_file(path))
     except UnusableFileError as error:
@@ -109,7 +109,7 @@ def read_labels(path: str) -> np.ndarray:
 
 
 def read_color(path: str) -> np.ndarray:
-    """An image as BGR uint8 (H, W, 3); ValueError if it cannot be decoded."""
+    """An image as BGR uint8 (H, W, 3); raise ValueError if it cannot be decoded."""
     try:
         return decode_image(read_file(path), backend='pillow')  # OpenCV takes half a PNG for an image
     except UnusableFileError as error:
@@ -117,12 +117,12 @@ def read_color(path: str) -> np.ndarray:
 
 
 def write_image(path: str, image: np.ndarray, *parameters: int) -> None:
-    """Write an image in the format of the ending of ``path``, whole or not at all."""
+    """Write an image in the format of the ending of ``path``, completely or not at all."""
     write_file(path, cv2.imencode(os.path.splitext(path)[1], image, parameters)[1].tobytes())
 
 
 def is_complete(path: str) -> bool:
-    """Whether there is a PNG or JPEG file that goes on to its end."""
+    """Whether there is a complete PNG or JPEG file."""
     end = FILE_ENDS[os.path.splitext(path)[1]]
     try:
         with open(path, 'rb') as file:
@@ -133,13 +133,13 @@ def is_complete(path: str) -> bool:
 
 
 def convert(function: Callable[..., Any], jobs: Sequence[tuple], workers: int, what: str) -> list:
-    """Call ``function(source, target, ...)`` for the jobs whose target is not complete yet, with a progress bar.
+    """Call ``function(source, target, ...)`` for jobs without a complete target, with a progress bar.
 
     Args:
-        function: Writes one file; importable by name, for other processes to find it.
+        function: Writes one file; other processes must be able to import it by name.
         jobs: Arguments of the calls: (path of the source, path of the target, ...).
         workers: Number of processes, at least 1.
-        what: What is written, for the bar and the report.
+        what: Name of the files, for the bar and the report.
 
     Returns:
         list: The results of the calls made.
@@ -182,7 +182,7 @@ def _calls(function: Callable[..., Any], jobs: Sequence[tuple], workers: int) ->
 
 
 def _begin_worker() -> None:
-    """Have a worker use one core, and end with the process that has started it, however that one ends."""
+    """Make a worker use one core, and end with its parent process, however that one ends."""
     cv2.setNumThreads(0)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -197,21 +197,21 @@ def _say(text: str) -> None:
 
 
 def require_folders(folders: Iterable[Path], layout: str) -> None:
-    """FileNotFoundError that names all folders of these that are missing, and says what the published layout is."""
+    """Raise a FileNotFoundError that names all missing folders and describes the published layout."""
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if missing:
         raise FileNotFoundError(f'no folder {", ".join(missing)}; {layout}')
 
 
 def some(names: Iterable[str], number: int = 3) -> str:
-    """The first of some names, and how many more there are."""
+    """The first of some names, and the number of others."""
     names = list(names)
     more = f' and {len(names) - number} more' if len(names) > number else ''
     return ', '.join(names[:number]) + more
 
 
 def check_complete(problems: Iterable[str], allow_partial: bool) -> None:
-    """ValueError that says in what the data is not the published one; only a note where that is allowed."""
+    """Raise a ValueError about differences from the published data; only print a note if they are allowed."""
     problems = [problem for problem in problems if problem]
     if problems and not allow_partial:
         raise ValueError(f'{"; ".join(problems)}. Get what is missing, or convert what is there with --allow-partial.')
@@ -220,12 +220,12 @@ def check_complete(problems: Iterable[str], allow_partial: bool) -> None:
 
 
 def check_count(found: int, expected: int, what: str) -> str:
-    """The problem, if there is one, that there is another number of something than was published."""
+    """The problem, if any, that a number differs from the published one."""
     return '' if found == expected else f'{found:,} {what}, but {expected:,} were published'
 
 
 def check_partners(names: Iterable[str], others: Iterable[str], what: str, other: str) -> str:
-    """The problem, if there is one, that some of ``names`` are not among ``others``."""
+    """The problem, if any, that some of ``names`` are not among ``others``."""
     lonely = sorted(set(names).difference(others))
     return f'{len(lonely):,} {what} lack {other}: {some(lonely)}' if lonely else ''
 
@@ -233,12 +233,12 @@ def check_partners(names: Iterable[str], others: Iterable[str], what: str, other
 def run_converter(
     convert_all: Callable[[argparse.Namespace], None], args: argparse.Namespace, place: str = 'out_dir'
 ) -> None:
-    """Convert; an error that the user can do something about ends the program with one sentence.
+    """Convert; an error of the user ends the program with one sentence.
 
     Args:
         convert_all: Converts.
         args: The command line.
-        place: The argument that names the folder to write to. Of ``out_dir`` the default is ``data_root``.
+        place: The argument that names the output folder. The default of ``out_dir`` is ``data_root``.
     """
     option, folder = place.upper(), getattr(args, place)
     if place == 'out_dir':
@@ -249,4 +249,4 @@ def run_converter(
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
     except KeyboardInterrupt:
-        raise SystemExit('interrupted; the same command goes on where it stopped') from None
+        raise SystemExit('interrupted; run the same command again to continue') from None

@@ -1,4 +1,4 @@
-"""Files from the internet, which are kept."""
+"""Downloading and keeping files."""
 
 from pathlib import Path
 from urllib.parse import urlparse
@@ -10,13 +10,12 @@ from .files import is_no_space
 
 
 def download(url: str, folder: str | Path | None = None, progress: bool = True) -> Path:
-    """Download a file, unless one of its name is there.
+    """Download a file, unless a file of that name exists.
 
     Args:
-        url: Where it is; the last part of the path is its name.
-        folder: Where to keep it; by default in torch's cache, ``$TORCH_HOME/hub/checkpoints``, as MMEngine and
-            torchvision do.
-        progress: Whether to show how far it is.
+        url: Address; the last part of its path is the file name.
+        folder: Target folder; by default torch's cache, ``$TORCH_HOME/hub/checkpoints``, like MMEngine and torchvision.
+        progress: Whether to show the progress.
 
     Returns:
         Path: The file.

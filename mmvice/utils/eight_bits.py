@@ -1,4 +1,4 @@
-"""Values of any depth as 8 bits: by the file's own white, by a range, or by percentiles."""
+"""Converting values of any depth to 8 bits: by the file's white value, by a range, or by percentiles."""
 
 import logging
 import mmap
@@ -17,7 +17,7 @@ _WARNED_RUN = mmap.mmap(-1, 8)  # shared with forked workers: the run that has h
 
 
 def check_stretch(value_range: Sequence[float] | None, percentiles: Sequence[float] | None, backend: str) -> None:
-    """ValueError unless these are such as :func:`mmvice.utils.image_files.decode_image` takes."""
+    """Raise ValueError unless :func:`mmvice.utils.image_files.decode_image` accepts these settings."""
     for setting, value in dict(value_range=value_range, percentiles=percentiles).items():
         if value is None:
             continue
@@ -38,12 +38,12 @@ def to_eight_bits(
     percentiles: tuple[float, float] | None,
     name: str | Path,
 ) -> np.ndarray:
-    """Values of any depth as uint8 of the same shape; those of 8 bits stay as they are, whatever the range.
+    """Convert values of any depth to uint8 of the same shape; values of 8 bits do not change, whatever the range.
 
-    Without range and percentiles the upper 8 bits count, and that few levels are left of them is warned of once a run.
+    Without range and percentiles, the result is the upper 8 bits. If few levels remain, a warning says so, once a run.
 
     Raises:
-        UnusableFileError: If nothing says which value is white, or none is finite.
+        UnusableFileError: If the white value is unknown, or no value is finite.
     """
     values, white, inverted = stored
     if white == 255:
@@ -58,7 +58,7 @@ def to_eight_bits(
         if not numbers.size:
             raise UnusableFileError(f'has {values.dtype} values, none of which is finite')
         raise UnusableFileError(
-            f'has {values.dtype} values, {numbers.min()} to {numbers.max()}, and nothing says which is white: give '
+            f'has {values.dtype} values, {numbers.min()} to {numbers.max()}, and their white is unknown: give '
             'LoadImageFromFile value_range=(black, white), or percentiles=(1, 99)'
         )
     else:
@@ -74,7 +74,7 @@ def _stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _warn_of_few_levels(values: np.ndarray, image: np.ndarray, bits: int, name: str | Path) -> None:
-    """Warn, once a run, of an image whose content lies in the lower bits, which are dropped."""
+    """Warn, once a run, of an image with content in the lower bits, which are dropped."""
     run = zlib.crc32(MMLogger.get_current_instance().instance_name.encode()) + 1
     if bits <= 8 or int.from_bytes(_WARNED_RUN[:8], 'little') == run:
         return

@@ -1,4 +1,4 @@
-"""What a file is that is no checkpoint as PyTorch saves them now, found out without unpickling it."""
+"""Recognising files that are not checkpoints of a current PyTorch, without unpickling them."""
 
 import pickletools
 import struct
@@ -14,13 +14,13 @@ _NO_PICKLE = (ValueError, EOFError, struct.error, LookupError, OverflowError, Me
 
 
 def is_of_pytorch_1_5(file: str | Path) -> bool:
-    """Whether a file has the format in which PyTorch saved up to version 1.5: pickles in a row, without checksums."""
+    """Whether a file has the format of PyTorch up to version 1.5: consecutive pickles, without checksums."""
     with open(file, 'rb') as stream:
         return stream.read(len(_BEFORE_1_6)) == _BEFORE_1_6
 
 
 def is_tar(file: str | Path) -> bool:
-    """Whether a file is a tar archive with something in it, as of PyTorch 0.1; a file of zeros is an empty one."""
+    """Whether a file is a non-empty tar archive, as of PyTorch 0.1; a file of zeros is an empty one."""
     try:
         with tarfile.open(file) as archive:
             return archive.next() is not None
@@ -29,12 +29,11 @@ def is_tar(file: str | Path) -> bool:
 
 
 def bare_pickle(file: str | Path) -> str | None:
-    """What a file refers to that is a pickle, and not PyTorch's.
+    """Find what a pickle that is not PyTorch's refers to.
 
     Returns:
-        str or None: What would be imported if it were unpickled: the first thing that is not PyTorch's own; empty if
-            that is nothing, or hidden. None if the file is no pickle, or one that goes on after its end and refers to
-            nothing.
+        str or None: The first import of the pickle that is not PyTorch's own; empty if there is none or it is hidden.
+            None if the file is not a pickle, or has data after the pickle and refers to nothing.
     """
     if is_of_pytorch_1_5(file):
         return None
@@ -52,7 +51,7 @@ def bare_pickle(file: str | Path) -> str | None:
 
 
 def _imported(stream: BinaryIO) -> list[str]:
-    """The names that the instructions of a pickle ask for, up to its end."""
+    """The names that the instructions of a pickle import."""
     names, texts = [], []
     for instruction, argument, _ in pickletools.genops(stream):
         if instruction.name == 'GLOBAL':

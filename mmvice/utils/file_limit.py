@@ -1,4 +1,4 @@
-"""How many files a process may have open."""
+"""The limit of open files of a process."""
 
 import sys
 
@@ -7,9 +7,9 @@ if sys.platform != 'win32':
 
 
 def raise_file_limit() -> None:
-    """Raise the soft limit of open files to the hard one, for this process and those that it starts.
+    """Raise the soft limit of open files to the hard limit, for this process and its children.
 
-    Where the system does not allow that (macOS has a lower limit of its own), the limit stays as it is.
+    If the system does not allow that (macOS has its own lower limit), the limit does not change.
     """
     if sys.platform == 'win32':  # it has no such limit
         return

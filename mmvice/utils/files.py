@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import errno
 import os
@@ -19,26 +19,27 @@ _NO_PLACE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR
 
 
 class WritingError(OSError):
-    """A file that cannot be written where it should be."""
+    """A file cannot be written to its place."""
 
     def __str__(self) -> str:
-        """The sentence alone, without the number of the error."""
+        """Only the sentence, without the number of the error."""
         return str(self.strerror)
 
 
 class NoSpaceError(WritingError):
-    """A file that could not be written for want of space; what it was to replace is as it was."""
+    """A file cannot be written because space is missing; the file that it would replace is unchanged."""
 
 
 def as_path(value: object, setting: str) -> str:
-    """A path out of a config; a number is the name of a file or folder, if it can be written in one way alone.
+    """A path from a config; a number is a name if it has only one notation.
 
     Args:
-        value: What the config has.
-        setting: Its name, for the error.
+        value: Value in the config.
+        setting: Name of the setting, for the error.
 
     Raises:
-        ValueError: If it is no name, as a list or None, or a number such as 1e5, which is 100000.0 too.
+        ValueError: If it is not a name, such as a list or None, or a number with several notations, such as 1e5 and
+            100000.0.
     """
     if isinstance(value, (str, os.PathLike)):
         return os.fspath(value)
@@ -57,7 +58,7 @@ def as_path(value: object, setting: str) -> str:
 
 
 def as_names(value: object, setting: str) -> list[str]:
-    """Names out of a config, of files, folders or endings of files; one of them need not be in a list.
+    """Names from a config, of files, folders or endings; a single name need not be in a list.
 
     Raises:
         ValueError: As of :func:`as_path`.
@@ -68,13 +69,13 @@ def as_names(value: object, setting: str) -> list[str]:
 
 @contextmanager
 def writing_told(places: Mapping[str, str | os.PathLike | None]) -> Iterator[None]:
-    """Have an error of a file that cannot be written say which option of a tool names another place.
+    """Make the error of a file that cannot be written name the tool's option for another place.
 
     Args:
         places: The file or folder that each option names.
 
     Raises:
-        WritingError: In place of the system's error, if the file is to lie in one of the places.
+        WritingError: Instead of the system's error, if the file belongs to one of the places.
     """
     try:
         yield
@@ -92,21 +93,21 @@ def writing_told(places: Mapping[str, str | os.PathLike | None]) -> Iterator[Non
 
 
 def _belongs(file: str | os.PathLike, place: str | os.PathLike) -> bool:
-    """Whether one of two paths leads through the other."""
+    """Whether one of two paths contains the other."""
     paths = [os.path.abspath(os.path.expanduser(path)) for path in (file, place)]
     return os.path.commonpath(paths) in paths
 
 
 def write_file(path: str, content: bytes, durable: bool = False) -> None:
-    """Write a file beside ``path`` and give it that name when it is whole.
+    """Write a file beside ``path`` and rename it when it is complete.
 
-    Whatever ends the process, ``path`` has its old content or the new one. A symbolic link in its place is replaced,
+    Whatever ends the process, ``path`` has either its old or its new content. A symbolic link at ``path`` is replaced,
     not followed.
 
     Args:
         path: The file.
         content: All of it.
-        durable: Wait until the disk has it, so that it also survives a loss of power.
+        durable: Wait until it is on the disk, so that it also survives a loss of power.
 
     Raises:
         NoSpaceError: If there is no room; the message says how much is needed and how much is free.
@@ -141,7 +142,7 @@ def write_file(path: str, content: bytes, durable: bool = False) -> None:
 
 
 def remove_unfinished(folder: str, names: tuple[str, ...]) -> list[str]:
-    """Remove what processes that were killed have left of files whose names begin with one of ``names``.
+    """Remove unfinished files of killed processes whose names begin with one of ``names``.
 
     Returns:
         list: Paths of the removed files.
@@ -160,7 +161,7 @@ def is_no_space(error: OSError) -> bool:
 
 
 def readable_size(number: float) -> str:
-    """A number of bytes as people read it.
+    """A number of bytes with a unit.
 
     Example:
         >>> readable_size(12), readable_size(3_400_000)
@@ -174,7 +175,7 @@ def readable_size(number: float) -> str:
 
 
 def _sync_folder(folder: str) -> None:
-    """Have the disk know the new name too, where folders can be synchronised."""
+    """Write the new name to the disk too, if the system can synchronise folders."""
     if not hasattr(os, 'O_DIRECTORY'):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

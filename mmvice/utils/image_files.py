@@ -1,4 +1,4 @@
-"""Image files as arrays: what can be used comes out alike, and what cannot says why."""
+"""Decoding image files: usable files have a uniform result, others an error with the reason."""
 
 from pathlib import Path
 
@@ -36,25 +36,25 @@ def decode_image(
     percentiles: tuple[float, float] | None = None,
     name: str | Path = 'an image',
 ) -> np.ndarray:
-    """Decode an image file: by default BGR uint8 (H, W, 3), whatever the file holds.
+    """Decode an image file: by default BGR uint8 (H, W, 3), for any content.
 
-    One channel becomes three equal ones, a palette its colours, CMYK RGB. Of 16 bits the upper eight count, unless
-    ``value_range`` or ``percentiles`` say which values are black and white; if few grey levels are left of more, that
-    is warned of once a run. Transparency and bands after the third are dropped. The image is turned upright by its
-    EXIF tag (in an AVIF file it is not). Of an animation or several pages, the first is taken.
+    One channel becomes three equal ones, a palette becomes its colours, and CMYK becomes RGB. The upper 8 of 16 bits
+    are read, unless ``value_range`` or ``percentiles`` set black and white. If few grey levels remain, a warning says
+    so, once a run. Transparency and bands after the third are dropped. The image is turned upright by its EXIF tag,
+    except in an AVIF file. The first picture of an animation or page of several is read.
 
     Args:
         content: The file.
-        flag, backend: As in :func:`mmcv.imfrombytes`. With 'unchanged' values stay as they are stored.
+        flag, backend: As in :func:`mmcv.imfrombytes`. With 'unchanged', values are as stored.
         value_range: The stored values that become 0 and 255, in files of more than 8 bits a value; those between them
-            become linear. It is needed for signed, 32-bit and floating-point values.
-        percentiles: The same as percentiles of the image's own values, as (1, 99).
+            are scaled linearly. Signed, 32-bit and floating-point values need it.
+        percentiles: The same as percentiles of the image's own values, such as (1, 99).
         name: The file, for warnings.
 
     Raises:
-        UnusableFileError: If the file is empty, cut off, damaged where a decoder notices (JPEG has no checksum), of a
-            format that is not known, of values without an 8-bit form, or has more pixels than :func:`open_image`
-            allows. The message is the end of a sentence that begins with the name of the file.
+        UnusableFileError: If the file is empty, cut off, damaged as far as a decoder notices (JPEG has no checksum), of
+            an unknown format, of values without an 8-bit form, or has more pixels than :func:`open_image` allows. The
+            message completes a sentence that begins with the name of the file.
     """
     header = read_header(content)
     if backend not in (None, 'cv2'):
@@ -119,7 +119,7 @@ def _by_opencv(content: bytes, flag: str, header: Header) -> Stored | None:
 
 
 def _by_pillow(image: Image.Image) -> Stored:
-    """What OpenCV does not decode, or the reason why Pillow does not, either."""
+    """Decode with Pillow a file that OpenCV cannot decode, or raise the reason why Pillow cannot either."""
     try:
         image = ImageOps.exif_transpose(image)
     except Exception as error:

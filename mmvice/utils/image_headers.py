@@ -1,4 +1,4 @@
-"""What the header of an image file says, before a pixel is decoded: format, size, depth and how it is turned."""
+"""The header of an image file, read before its pixels: format, size, depth and orientation."""
 
 import io
 import re
@@ -33,8 +33,8 @@ _JPEG_OF_12_BITS = re.compile(rb'\xff[\xc0-\xc2]\0.\x0c(..)(..)', re.DOTALL)  # 
 class Header(NamedTuple):
     """The header of the first image of a file.
 
-    ``bits`` are those of a value as it is stored: of formats that OpenCV does not give with all their bits. ``opened``
-    is Pillow's image, or tifffile's page, or None for a JPEG of 12 bits.
+    ``bits`` is the depth of a stored value, for formats that OpenCV does not read with all their bits. ``opened`` is
+    Pillow's image, or tifffile's page, or None for a JPEG of 12 bits.
     """
 
     format: str
@@ -45,7 +45,7 @@ class Header(NamedTuple):
 
     @property
     def orientation(self) -> int:
-        """How decoding turns the image: a value of the EXIF tag, more than 4 where height and width change places."""
+        """Orientation as a value of the EXIF tag; above 4, height and width are swapped."""
         if isinstance(self.opened, TiffPage):
             tag = self.opened.tags.get(ExifTags.Base.Orientation)
             return tag.value if tag is not None and tag.value in range(1, 9) else 1
@@ -58,7 +58,7 @@ def read_header(content: bytes) -> Header:
     """The header of an image file.
 
     Raises:
-        UnusableFileError: As of :func:`open_image`.
+        UnusableFileError: See :func:`open_image`.
     """
     if content[:4] in _TIFF_STARTS:
         page = _tiff_page(content)
@@ -119,14 +119,14 @@ def _too_many_pixels() -> UnusableFileError:
 
 
 def open_image(content: bytes) -> Image.Image:
-    """Open an image file with Pillow, which reads its header alone: a fraction of a millisecond.
+    """Open an image file with Pillow, which only reads its header, in a fraction of a millisecond.
 
-    A small file can ask for gigabytes: the number of pixels is limited before they are decoded, to Pillow's own limit,
-    twice :data:`PIL.Image.MAX_IMAGE_PIXELS` (by default 178,956,970: half a gigabyte).
+    A small file can need gigabytes when decoded. The number of pixels is therefore limited to Pillow's own limit, twice
+    :data:`PIL.Image.MAX_IMAGE_PIXELS` (by default 178,956,970: half a gigabyte).
 
     Raises:
-        UnusableFileError: If the file is empty, of a format that is not known, or has too many pixels. The message is
-            the end of a sentence that begins with the name of the file.
+        UnusableFileError: If the file is empty, has an unknown format or too many pixels. The message completes a
+            sentence that begins with the name of the file.
     """
     if not content:
         raise UnusableFileError('is empty: a file of 0 bytes')
@@ -136,7 +136,8 @@ def open_image(content: bytes) -> Image.Image:
         raise _too_many_pixels() from error
     except UnidentifiedImageError as error:
         raise UnusableFileError(
-            'is no image of a known format and depth, or its beginning is damaged (floating-point formats are not read)'
+            'is not an image of a known format and depth, or its beginning is damaged '
+            '(floating-point formats are not read)'
         ) from error
     except Exception as error:  # decoders raise whatever they like on a damaged file
         pass_on_of_system(error)
@@ -147,7 +148,7 @@ def open_image(content: bytes) -> Image.Image:
 
 
 def pnm_maximum(image: Image.Image) -> int | None:
-    """The value of white that a PGM or PPM file states, where it is not all bits set."""
+    """The white value that a PGM or PPM file states, if it is not all bits set."""
     arguments = image.tile[0][-1] if image.format == 'PPM' and image.tile else None
     maximum = arguments[1] if isinstance(arguments, tuple) and isinstance(arguments[1], int) else 255
     return None if maximum in (255, 65535) else maximum

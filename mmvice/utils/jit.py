@@ -10,9 +10,9 @@ import numpy as np
 def jit(function: Callable, **options) -> Callable:
     """Compile ``function`` with numba, without the GIL, and keep the machine code on disk.
 
-    Numba keeps it beside the source, or in the user's cache folder when the package is read-only. Where neither can
-    be written (a read-only container), it refuses to compile at all; the function is then compiled once a process.
-    No fast-math unless ``options`` of numba ask for it: the same image gives the same superpixels on any machine.
+    Numba keeps it beside the source, or in the user's cache folder if the package is read-only. If it can write neither
+    (a read-only container), it refuses to compile; the function is then compiled once in each process. Fast-math is off
+    unless ``options`` of numba turn it on, so the same image gives the same superpixels on any machine.
     """
     try:
         return numba.njit(nogil=True, cache=True, **options)(function)
@@ -21,7 +21,7 @@ def jit(function: Callable, **options) -> Callable:
 
 
 def share_out(work: Callable[[int, int], None], first: int, last: int, threads: int) -> None:
-    """Call ``work(begin, end)`` on equal parts of the range from ``first`` to ``last``, each in a thread of its own.
+    """Call ``work(begin, end)`` on equal parts of the range from ``first`` to ``last``, each in its own thread.
 
     It is for compiled functions, which run without the GIL.
     """

@@ -1,4 +1,4 @@
-"""Label maps in image files: the ids that are stored, whatever a decoder makes of them."""
+"""Reading label maps from image files: the stored ids, without a decoder's conversions."""
 
 import re
 
@@ -14,15 +14,15 @@ ONE_CHANNEL = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')
 
 
 def decode_labels(content: bytes) -> np.ndarray:
-    """Decode a label map: integers (H, W), the values of its one channel; of a palette the indices, not the colours.
+    """Decode a label map: integers (H, W), the values of its one channel, or the indices of a palette.
 
-    The values are those stored, at any number of bits, also where white is stored as 0. It is not turned by an EXIF
-    tag: its pixels are those of the image as it is shown, upright.
+    The values are as stored, at any number of bits, also if white is stored as 0. An EXIF tag does not turn it: its
+    pixels fit the upright image.
 
     Raises:
-        UnusableFileError: If the file is empty, cut off or damaged, or has too many pixels for :func:`open_image`.
-        ValueError: If it is no label map: has several channels, or is a JPEG, whose values are not those written.
-            Both messages are the end of a sentence that begins with the name of the file.
+        UnusableFileError: If the file is empty, cut off or damaged, or has more pixels than :func:`open_image` allows.
+        ValueError: If it is not a label map: it has several channels, or is a JPEG, which changes values. Both messages
+            complete a sentence that begins with the name of the file.
     """
     header = read_header(content)
     image = header.opened
@@ -37,17 +37,17 @@ def decode_labels(content: bytes) -> np.ndarray:
         pass_on_of_system(error)
         raise UnusableFileError(f'{DAMAGED} ({explain(error)})') from error
     if of_pillow and image.mode not in ONE_CHANNEL:
-        raise ValueError(f'must have one channel of ids, but has the channels {image.mode}: an image of colours?')
+        raise ValueError(f'must have one channel of ids, but has the channels {image.mode}: is it a colour image?')
     labels = labels.reshape(*labels.shape[:2], -1)
     if labels.shape[2] > 1:
-        raise ValueError(f'must have one channel of ids, but has {labels.shape[2]} bands: an image of colours?')
+        raise ValueError(f'must have one channel of ids, but has {labels.shape[2]} bands: is it a colour image?')
     if labels.dtype.kind not in 'iu':
         raise ValueError('must have one channel of ids, but has floating-point numbers')
     return labels[..., 0]
 
 
 def _ids(image: Image.Image) -> np.ndarray:
-    """Values before Pillow scaled them to 8 or 16 bits or inverted them, as the arguments of its decoder say."""
+    """Undo Pillow's scaling to 8 or 16 bits and its inversion, by the arguments of its decoder."""
     maximum, arguments = pnm_maximum(image), image.tile[0][-1] if image.tile else None  # loading clears them
     labels = np.array(image)
     labels = labels.astype(np.uint8) if labels.dtype == bool else labels

@@ -1,4 +1,4 @@
-"""What files are called that are made of images, one of each."""
+"""Names of output files, one for each image."""
 
 import os
 import re
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 
 
 def output_names(paths: Sequence[str], folders: Iterable[str] = ()) -> dict[str, str]:
-    """A name without ending for what is made of each image: outputs lie as the images lie.
+    """A name without ending for the output of each image; outputs keep the subfolders of the images.
 
-    The name is the path of the image below the folder that all images and ``folders`` have in common. Two images may
-    have the same name, as ``a.jpg`` and ``a.png`` have, or names that are one file on some systems, as ``A.jpg`` and
-    ``a.jpg`` have. The first of them keeps the name, the others get a number. So does an image ``x.jpg`` beside a
-    folder ``x.png``, as no output can have the folder's name. No name leads out of the folder that it is used in. The
-    time grows linearly with the number of paths.
+    The name is the path of the image below the common folder of all images and ``folders``. Two images may have the
+    same name, such as ``a.jpg`` and ``a.png``, or names of the same file on some systems, such as ``A.jpg`` and
+    ``a.jpg``. The first of them keeps the name, the others get a number. An image ``x.jpg`` beside a folder ``x.png``
+    also gets a number, since an output cannot have the folder's name. No name leads out of the output folder. The time
+    is linear in the number of paths.
 
     Args:
         paths: Paths of images, absolute or relative to the current folder.
-        folders: Folders that were searched for the images: all of their subfolders are to be in the names.
+        folders: Folders that were searched for the images; names include all of their subfolders.
 
     Example:
         >>> output_names(['in/a/x.jpg', 'in/b/x.jpg', 'in/b/X.png'])
@@ -45,7 +45,7 @@ def output_names(paths: Sequence[str], folders: Iterable[str] = ()) -> dict[str,
 
 
 def _names_of_folders(names: Iterable[str]) -> set[str]:
-    """Keys of names whose PNG, perhaps with the number of a step, would have the name of a folder of outputs."""
+    """Keys of names whose PNG, possibly with a step number, would have the name of an output folder."""
     found: set[str] = set()
     folders = {os.path.dirname(name) for name in names} - {''}
     while folders:
@@ -56,5 +56,5 @@ def _names_of_folders(names: Iterable[str]) -> set[str]:
 
 
 def _key(name: str) -> str:
-    """What two names have in common that a file system without case, or with one form of accents, takes for one."""
+    """A key that is equal for names that a file system without case, or with one form of accents, treats as equal."""
     return unicodedata.normalize('NFC', name).casefold()

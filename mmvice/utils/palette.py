@@ -1,4 +1,4 @@
-"""Colours that can be told apart."""
+"""Distinguishable colours."""
 
 from functools import lru_cache
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def palette(num_colors: int) -> np.ndarray:
-    """Colours that are far from one another, the most different ones first.
+    """Colours with large mutual distances, the most different ones first.
 
-    Each colour is the one of a grid of sRGB that is farthest, in CIELAB, from those before it and from white and black.
-    So the first n colours are the same for any ``num_colors``. Beyond some 800 they repeat.
+    Each colour is the point of an sRGB grid that is farthest, in CIELAB, from the previous colours, white and black.
+    The first n colours are therefore the same for any ``num_colors``. After about 800 they repeat.
 
     Args:
         num_colors: Number of colours.

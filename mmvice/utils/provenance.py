@@ -1,4 +1,4 @@
-"""What wrote a checkpoint: versions, and the revision of mmvice."""
+"""The origin of a checkpoint: versions, and the revision of mmvice."""
 
 import os
 import platform
@@ -18,11 +18,11 @@ _GIT_SECONDS = 20
 
 @cache
 def provenance() -> dict[str, dict[str, str] | str | None]:
-    """What the meta of a checkpoint says beside MMEngine's config and seed.
+    """Entries of a checkpoint's meta data besides MMEngine's config and seed.
 
     Returns:
-        dict: ``versions`` by module, with ``python``, and ``cuda`` where torch was built for it, and ``git_revision``
-            as of :func:`git_revision`.
+        dict: ``versions`` by module, with ``python``, and ``cuda`` if torch was built for it, and ``git_revision``, see
+            :func:`git_revision`.
     """
     versions = {name: str(import_module(name).__version__) for name in MODULES}
     for name in DISTRIBUTIONS:
@@ -36,11 +36,11 @@ def provenance() -> dict[str, dict[str, str] | str | None]:
 
 
 def git_revision(checkout: Path) -> str | None:
-    """The commit that a git checkout is at, with '-dirty' where tracked files are changed.
+    """The commit of a git checkout, with '-dirty' if tracked files are changed.
 
     Returns:
-        str or None: None if the folder is no checkout of its own, being installed or inside another project's, or if
-            there is no git here that answers.
+        str or None: None if the folder is not a checkout itself (installed, or inside another project's), or if git is
+            missing or fails.
     """
     top = _git(checkout, 'rev-parse', '--show-toplevel')
     if not top or Path(top).resolve() != checkout.resolve():
@@ -53,7 +53,7 @@ def git_revision(checkout: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None where it fails."""
+    """The output of git; None if it fails."""
     # a run that is started by a git hook has variables that name that hook's repository
     environment = {name: value for name, value in os.environ.items() if not name.startswith('GIT_')}
     command = ['git', '--no-optional-locks', '-C', str(folder), *arguments]

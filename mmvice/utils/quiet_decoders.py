@@ -1,4 +1,4 @@
-"""Decoders without their own lines on the console: what they find wrong is told once, in an error."""
+"""Decoders without their own console output: an error reports a defect once."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _TIFFFILE = logging.getLogger('tifffile')
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Keep warnings and errors of OpenCV and tifffile from the console, within the block alone."""
+    """Suppress console output of OpenCV and tifffile within the block."""
     level, _TIFFFILE.disabled = opencv.setLogLevel(opencv.LOG_LEVEL_SILENT), True
     try:
         yield

@@ -1,4 +1,4 @@
-"""Reading files: what passes, as a disk or network that fails for a moment, is not taken for a bad file."""
+"""Reading files: a short failure of disk or network does not count as a bad file."""
 
 import errno
 import http.client
@@ -42,7 +42,7 @@ _Result = TypeVar('_Result')
 
 
 class Fault(Enum):
-    """Whose fault it is that a file cannot be read."""
+    """The cause of a reading error."""
 
     FILE = 'the file: it is missing, may not be read, or is no file'
     STORAGE = 'the disk or the network: another try may do'
@@ -51,15 +51,15 @@ class Fault(Enum):
 
 
 class ReadingError(OSError):
-    """A file that cannot be read, through no fault of its own: the end of a run."""
+    """A file cannot be read for a reason outside the file; this ends a run."""
 
 
 def fault_of(error: Exception, decoded: bool = False) -> Fault:
-    """Whose fault an error of reading is; where that is not known, of the storage.
+    """The cause of a reading error; the storage if the cause is unknown.
 
     Args:
         error: The error.
-        decoded: Whether what raised it also decodes the file: then what is not known is the file's fault.
+        decoded: Whether the failing code also decodes the file: an unknown error is then the file's fault.
     """
     unknown = Fault.FILE if decoded else Fault.STORAGE
     cause = getattr(error, 'reason', None)
@@ -85,18 +85,18 @@ def fault_of(error: Exception, decoded: bool = False) -> Fault:
 
 
 def retry(read: Callable[[], _Result], path: str | Path, decoded: bool = False) -> _Result:
-    """What ``read`` gives, called again after a short while where disk or network fail.
+    """Call ``read``, and again after a short wait if disk or network fail; return its result.
 
     Args:
         read: Reads a file.
         path: The file, for messages.
-        decoded: As of :func:`fault_of`.
+        decoded: See :func:`fault_of`.
 
     Raises:
-        ReadingError: If the process lacks files or memory, or disk and network fail for longer than :data:`WAITS`: the
-            end of the run, which goes on with ``--resume``.
+        ReadingError: If the process lacks open files or memory, or disk and network fail for longer than :data:`WAITS`.
+            This ends the run; continue it with ``--resume``.
         MemoryError: If there is no memory.
-        Exception: Other errors of ``read``: those that are the file's fault, or of a setting or the code.
+        Exception: Other errors of ``read``, caused by the file, a setting or the code.
     """
     for wait in (*WAITS, None):
         try:
@@ -116,7 +116,7 @@ def retry(read: Callable[[], _Result], path: str | Path, decoded: bool = False) 
                 raise ReadingError(
                     getattr(error, 'errno', None) or errno.EIO,
                     f'{printable(path)} {explain(error)}, in {len(WAITS) + 1} tries: a failure of the disk or the '
-                    'network and not of the file; mend it and go on with --resume',
+                    'network, not of the file; fix it and continue with --resume',
                 ) from error
             time.sleep(wait)
     raise AssertionError('the last try returns or raises')
@@ -130,9 +130,9 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
         backend_args: As of :func:`mmengine.fileio.get`.
 
     Raises:
-        UnusableFileError: If it is the file's fault that it cannot be read. The message is the end of a sentence that
-            begins with its name.
-        ValueError: If ``backend_args`` name no storage.
+        UnusableFileError: If the file is the cause of the error. The message completes a sentence that begins with its
+            name.
+        ValueError: If ``backend_args`` names no storage.
         OSError, MemoryError: As of :func:`retry`.
     """
     try:
@@ -151,7 +151,7 @@ def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
 
 
 def no_storage(backend_args: Any, error: Exception) -> str:
-    """The sentence that says why MMEngine has no storage for files."""
+    """The sentence that says why MMEngine cannot build a storage."""
     reason = explain(error).rstrip('.')
     if isinstance(error, LookupError):
         reason = f'backend must be one of {", ".join(map(repr, backends))}'
@@ -186,7 +186,7 @@ def read_image_header(path: str | Path) -> Header:
     """The header of an image file.
 
     Raises:
-        UnusableFileError: If it cannot be read, or is no image.
+        UnusableFileError: If it cannot be read, or is not an image.
         OSError, MemoryError: As of :func:`retry`.
     """
     try:
@@ -196,11 +196,11 @@ def read_image_header(path: str | Path) -> Header:
 
 
 def decoding_of(cfg: Mapping, loader: str = 'test_dataloader') -> dict:
-    """What a config's ``LoadImageFromFile`` says of values that are not of 8 bits, as options of :func:`read_image`.
+    """Settings of a config's ``LoadImageFromFile`` for values that are not 8-bit, as options of :func:`read_image`.
 
     Args:
         cfg: The config.
-        loader: The data loader whose images they are, as of :func:`pipelines`.
+        loader: The data loader of the images, see :func:`pipelines`.
     """
     for pipeline in pipelines(cfg, loader):
         for step in pipeline:
@@ -210,9 +210,9 @@ def decoding_of(cfg: Mapping, loader: str = 'test_dataloader') -> dict:
 
 
 def pipelines(cfg: Mapping, loader: str = 'test_dataloader') -> Iterator[Sequence[Mapping]]:
-    """The pipelines of a config: those of a data loader, then those of testing and training.
+    """The pipelines of a config: first those of a data loader, then those of testing and training.
 
-    A data set that is a wrapper, such as ``ConcatDataset`` or ``RepeatDataset``, has those of its members.
+    A wrapper of data sets, such as ``ConcatDataset`` or ``RepeatDataset``, has the pipelines of its members.
     """
     for name in dict.fromkeys((loader, 'test_dataloader', 'train_dataloader')):
         yield from _pipelines((cfg.get(name) or {}).get('dataset') or {})

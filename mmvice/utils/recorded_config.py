@@ -1,19 +1,19 @@
-"""Single settings of a config that is there as text, in a checkpoint; a config is code, and the text is not run."""
+"""Reading single settings of a config from its text in a checkpoint, without running it as code."""
 
 import ast
 from typing import Any
 
 
 def recorded_setting(text: Any, name: str, default: Any = None) -> Any:
-    """Look a setting up in the text of a config, as :attr:`mmengine.config.Config.pretty_text` writes it.
+    """Look up a setting in the text of a config, as written by :attr:`mmengine.config.Config.pretty_text`.
 
     Args:
-        text: The config; a checkpoint may hold anything in its place.
-        name: ``optim_wrapper.optimizer.type``.
-        default: What it is where the dict that could have it is there without it.
+        text: The config's text; a checkpoint may have any other object in its place.
+        name: Name of the setting, such as ``optim_wrapper.optimizer.type``.
+        default: Value if its dict exists but does not contain it.
 
     Returns:
-        Its value; None if that dict is not there, it is no plain value, or the text is no config.
+        Its value; None if its dict does not exist, the value is not plain, or the text is not a config.
 
     Example:
         >>> recorded_setting("model = dict(head=dict(type='LinearProbeHead', num_classes=8))", 'model.head.num_classes')
@@ -47,10 +47,10 @@ def recorded_setting(text: Any, name: str, default: Any = None) -> Any:
 
 
 def _plain(node: ast.expr) -> Any:
-    """The value of a literal, in which ``dict`` may be called by its name.
+    """The value of a literal, which may contain calls of ``dict``.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: For anything else.
     """
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
         return {entry.arg: _plain(entry.value) for entry in node.keywords}

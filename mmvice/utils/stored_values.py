@@ -1,4 +1,4 @@
-"""The values that deep images hold, at any number of bits and bands: TIFF, JPEG 2000, AVIF and JPEG of 12 bits."""
+"""The stored values of deep images, at any number of bits and bands: TIFF, JPEG 2000, AVIF and 12-bit JPEG."""
 
 from functools import partial
 from typing import NamedTuple
@@ -22,9 +22,9 @@ _DECODERS = {
 
 
 class Stored(NamedTuple):
-    """Values (H, W) or (H, W, B), and which of them is white, if the file says so.
+    """Values (H, W) or (H, W, B), and the white value if the file has one.
 
-    ``inverted``: whether white and black change places.
+    ``inverted``: whether white and black are swapped.
     """
 
     values: np.ndarray
@@ -33,7 +33,7 @@ class Stored(NamedTuple):
 
 
 def holds_values(header: Header) -> bool:
-    """Whether :func:`stored_values` reads the file: others have 8 bits, or OpenCV reads them as they are stored."""
+    """Whether :func:`stored_values` reads the file; others have 8 bits, or OpenCV reads their stored values."""
     if header.format != 'TIFF':
         return header.format in _DECODERS and header.bits != 8
     kind = header.opened.photometric
@@ -42,15 +42,15 @@ def holds_values(header: Header) -> bool:
 
 
 def stored_values(content: bytes, header: Header, indices: bool = False) -> Stored:
-    """Decode a file for which :func:`holds_values` is true, bands in its order: RGB where they are colours.
+    """Decode a file for which :func:`holds_values` is true, in its order of bands: RGB for colours.
 
     Args:
         content: The file.
         header: Its header.
-        indices: Leave indices of a palette, and inks, as they are.
+        indices: Keep indices of a palette, and inks, unchanged.
 
     Raises:
-        UnusableFileError: If the file is damaged, or of a kind that is not known.
+        UnusableFileError: If the file is damaged, or of an unknown kind.
     """
     try:
         with quiet_decoders():

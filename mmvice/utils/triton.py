@@ -1,4 +1,4 @@
-"""Whether a GPU's own kernels, written in Triton, take the place of PyTorch's operators."""
+"""Whether Triton kernels replace PyTorch's operators on a GPU."""
 
 import os
 import shutil
@@ -16,13 +16,13 @@ OLDEST = (8, 0)
 
 
 def use_kernels(tensor: Tensor) -> bool:
-    """Whether a tensor is worked on by the kernels of :mod:`mmvice.ops.cell_kernels`."""
+    """Whether the kernels of :mod:`mmvice.ops.cell_kernels` process a tensor."""
     return ENABLED and tensor.device.type == 'cuda' and torch.cuda.is_available() and _runs_on(tensor.device)
 
 
 @lru_cache(maxsize=16)
 def _runs_on(device: torch.device) -> bool:
-    """Whether Triton can compile for a GPU; where it cannot, a warning says what is missing."""
+    """Whether Triton can compile for a GPU; if not, a warning says what is missing."""
     capability = torch.cuda.get_device_capability(device)
     if find_spec('triton') is None:
         missing = 'Triton is not installed'
@@ -32,5 +32,5 @@ def _runs_on(device: torch.device) -> bool:
         missing = 'Triton needs a C compiler, and there is none'
     else:
         return True
-    warnings.warn(f"{missing}: region means take PyTorch's operators, which are slower", stacklevel=2)
+    warnings.warn(f"{missing}: region means use PyTorch's operators, which are slower", stacklevel=2)
     return False

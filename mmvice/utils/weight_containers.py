@@ -38,7 +38,7 @@ def weights_within(checkpoint: Any, source: str) -> tuple[dict[str, Tensor], dic
         if branches:
             inside.append(' and '.join(branches))
         if len(inside) > 1:
-            raise ValueError(f'{source} has weights under {" and ".join(inside)}: save the ones that are meant alone')
+            raise ValueError(f'{source} has weights under {" and ".join(inside)}: save only one of them')
         if branches or not inside:
             return _flatten(branches or checkpoint, source), dropped
         checkpoint = checkpoint[inside[0]]

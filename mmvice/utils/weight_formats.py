@@ -1,8 +1,8 @@
-"""What other projects call the weights of a backbone and a decoder, and what mmvice calls them.
+"""Translating other projects' names of backbone and decoder weights to mmvice's.
 
-A file is read in three steps: the dict of weights is found in the checkpoint, its format is recognised by names, and
-every name is then either translated by a rule of the format or dropped by a named one. A name that no rule covers is an
-error: half of a network loaded in silence looks like a method that does not work.
+A file is read in three steps. The dict of weights is found in the checkpoint. Its format is recognised by names. A rule
+of the format then translates or drops every name. A name without a rule raises an error: a network that is silently
+loaded by half would look like a method that does not work.
 """
 
 import re
@@ -29,12 +29,13 @@ class WeightFormat:
     """The names of one kind of checkpoint.
 
     Attributes:
-        name: What it is called in messages.
-        marks: Patterns; a file is of this format if each of them matches the beginning of some name.
-        taken: Whole names as patterns, and mmvice's names for them.
-        dropped: Whole names as patterns, and why they are left out.
-        scale_concepts: The rows of the concepts may have any length, where mmvice keeps unit rows.
-        may_lack_output_norms: Classifiers normalise only the last of the feature maps that mmvice uses.
+        name: Name in messages.
+        marks: Patterns; a file has this format if each of them matches the beginning of some name.
+        taken: Patterns of whole names, and mmvice's names for them.
+        dropped: Patterns of whole names, and the reason to leave them out.
+        scale_concepts: Whether to normalise the rows of the concepts, which are unit vectors in mmvice.
+        may_lack_output_norms: Whether norms of finer feature maps may be missing, since classifiers normalise only the
+            last one.
     """
 
     name: str
@@ -175,14 +176,14 @@ TORCHVISION_FEATURES = re.compile(r'features\.\d+\.\d+\.')
 
 @dataclass
 class Weights:
-    """Weights under mmvice's names, and an account of the rest.
+    """Weights under mmvice's names, and the names and reasons of the others.
 
     Attributes:
-        source: Where they come from, for messages.
+        source: Origin, for messages.
         format: Format of the source.
         weights: ``backbone.*``, ``decoder.*`` and ``head.concepts``; floating-point numbers in float32.
-        dropped: Names of the source that were left out, by reason.
-        kept: Names of the model that keep their initial values, by reason; empty before the weights meet a model.
+        dropped: Names of the source that were left out, with reasons.
+        kept: Names of the model's weights that keep their initial values, with reasons; empty until a model is given.
     """
 
     source: str
@@ -192,16 +193,16 @@ class Weights:
     kept: dict[str, list[str]] = field(default_factory=dict)
 
     def part(self, prefix: str) -> dict[str, Tensor]:
-        """The weights whose names begin so, with their whole names."""
+        """The weights whose names begin with a prefix, under their whole names."""
         return {name: value for name, value in self.weights.items() if name.startswith(prefix)}
 
     def counts(self) -> dict[str, int]:
-        """How many weights were taken for each part."""
+        """Number of weights for each part."""
         parts = {part: len(self.part(part)) for part in ('backbone.', 'decoder.', 'head.concepts')}
         return {name.removesuffix('.').removeprefix('head.'): count for name, count in parts.items() if count}
 
     def account(self) -> str:
-        """One line that says what was taken, dropped and kept."""
+        """One line about the taken, dropped and kept weights."""
         lines = [_enumerate('taken', self.counts())]
         for what, groups in (('dropped', self.dropped), ('kept at initial values', self.kept)):
             if groups:
@@ -219,7 +220,7 @@ def read_weights(location: str | Path, formats: Sequence[WeightFormat] = FORMATS
     """Read the weights of a checkpoint of any known format.
 
     Args:
-        location: A file, the work folder of a run (its latest checkpoint), or what MMEngine can fetch:
+        location: A file, the work folder of a run (its latest checkpoint), or an address that MMEngine can fetch:
             ``torchvision://resnet18``, ``https://...``.
         formats: The known formats; the first whose marks are there counts.
         prefix: Read only the weights whose names begin so, without it.
@@ -251,7 +252,7 @@ def load_checkpoint(location: str) -> Any:
 def translate(
     checkpoint: Any, source: str = 'the checkpoint', formats: Sequence[WeightFormat] = FORMATS, prefix: str = ''
 ) -> Weights:
-    """Translate a loaded checkpoint to mmvice's names, with every name of it accounted for.
+    """Translate a loaded checkpoint to mmvice's names; a rule must cover every name.
 
     Of teacher and student the teacher counts, which DINO and its successors evaluate.
 
@@ -294,8 +295,8 @@ def refuse_unaccounted(source: str, form: WeightFormat, names: list[str], all_na
         share = f'{len(names)} of its {len(all_names)} weights {"is" if len(names) == 1 else "are"}'
         advice = f'; {USE_TIMM}' if form is not TIMM and any(map(OF_TIMM.match, all_names)) else ''
         raise ValueError(
-            f'{source} looks like a {form.name}, but {share} not accounted for, neither as ones to take nor as ones to '
-            f'leave out{advice}:\n  {shorten(names)}'
+            f'{source} looks like a {form.name}, but {share} not accounted for, since no rule of this format takes or '
+            f'drops them{advice}:\n  {shorten(names)}'
         )
 
 
@@ -336,7 +337,7 @@ def recognise(
     """The format of a checkpoint with these names of weights.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is no such format.
     """
     names = list(names)
     for form in formats:
@@ -344,8 +345,8 @@ def recognise(
             return form
     if any(TORCHVISION_FEATURES.match(name) for name in names):
         raise ValueError(
-            f"{source} has torchvision's ConvNeXt or Swin Transformer, whose parts are cut differently from "
-            "OpenMMLab's: use MMPretrain's weights of that network"
+            f"{source} has torchvision's ConvNeXt or Swin Transformer, which it divides into other parts than "
+            "OpenMMLab: use MMPretrain's weights of that network"
         )
     known = '\n  '.join(f'a {form.name}' for form in formats)
     advice = f'{USE_TIMM}; ' if any(map(OF_TIMM.match, names)) else ''

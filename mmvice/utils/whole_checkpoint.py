@@ -1,4 +1,4 @@
-"""Which checkpoint of a run to go on from: the latest one that is whole."""
+"""Finding the latest complete checkpoint of a run."""
 
 import logging
 import os
@@ -19,16 +19,16 @@ class DamagedCheckpointError(UnpicklingError):
 
 
 def check_whole(file: str | Path) -> None:
-    """Compare a checkpoint file with the checksums in it; nothing of it is unpickled.
+    """Compare a checkpoint file with the checksums in it, without unpickling.
 
     Args:
-        file: A local file as ``torch.save`` writes it, a ZIP archive.
+        file: A local file from ``torch.save``, a ZIP archive.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        DamagedCheckpointError: If it is no such archive, has not its full length, or a part has another checksum.
-        pickle.UnpicklingError: If it is something else altogether, as of :func:`refuse_foreign`, or of a format that
-            has no checksums.
+        DamagedCheckpointError: If it is not such an archive, is truncated, or a part has another checksum.
+        pickle.UnpicklingError: If it is another kind of file, see :func:`refuse_foreign`, or its format has no
+            checksums.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -39,8 +39,8 @@ def check_whole(file: str | Path) -> None:
         refuse_foreign(file)
         if is_of_pytorch_1_5(file):
             raise UnpicklingError(
-                f'{file} has the format of PyTorch before version 1.6, of which nobody can tell whether it is whole: '
-                'save with torch.save what mmvice.utils.checkpoint.load_checkpoint_file(FILE) reads'
+                f'{file} has the format of PyTorch before version 1.6, which has no checksums: load it with '
+                'mmvice.utils.checkpoint.load_checkpoint_file(FILE) and save the result with torch.save'
             ) from error
         size = Path(file).stat().st_size
         raise DamagedCheckpointError(
@@ -51,10 +51,10 @@ def check_whole(file: str | Path) -> None:
 
 
 def refuse_foreign(file: str | Path) -> None:
-    """Refuse what PyTorch has not saved since its first versions; nothing is unpickled.
+    """Refuse files that current versions of PyTorch do not write, without unpickling.
 
     Raises:
-        pickle.UnpicklingError: If it is a tar archive, or a pickle and nothing else; the message says which.
+        pickle.UnpicklingError: If it is a tar archive or a bare pickle; the message says which.
     """
     if is_tar(file):  # PyTorch's safe loader ran code from these before version 2.6
         raise UnpicklingError(f'{file} was not loaded: it has the format of PyTorch 0.1; save it with a newer version')
@@ -68,12 +68,12 @@ def refuse_foreign(file: str | Path) -> None:
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:
-    """The latest whole checkpoint of the run with this work folder.
+    """The latest complete checkpoint of the run with this work folder.
 
-    That is the one which ``last_checkpoint`` names, and if it is missing or damaged, the latest whole one before it; a
-    warning says which files were passed over. Later ones are of another run. Without a readable ``last_checkpoint``
-    the latest whole one counts. A work folder may have been moved: what ``last_checkpoint`` names is looked for in the
-    folder first, then at the path that it says.
+    The file ``last_checkpoint`` names it. If that checkpoint is missing or damaged, the latest complete one before it
+    is used, and a warning names the skipped files. Later checkpoints belong to another run. Without a readable
+    ``last_checkpoint``, the latest complete one is used. A work folder may have been moved: the named checkpoint is
+    searched in the folder first, then at the recorded path.
 
     Args:
         folder: A work folder.
@@ -82,8 +82,8 @@ def latest_checkpoint(folder: str | Path) -> str | None:
         str or None: Path, or the URL in ``last_checkpoint``; None if the folder has no checkpoint.
 
     Raises:
-        FileNotFoundError: If ``last_checkpoint`` names one that is not there, and there is none before it.
-        DamagedCheckpointError: If there are checkpoints, but none is whole.
+        FileNotFoundError: If the checkpoint in ``last_checkpoint`` does not exist, and there is none before it.
+        DamagedCheckpointError: If there are checkpoints, but none is complete.
     """
     folder = Path(folder).expanduser()
     named = _named_in(folder / 'last_checkpoint')
@@ -98,19 +98,19 @@ def latest_checkpoint(folder: str | Path) -> str | None:
         else:
             if passed:
                 reasons = '; '.join(map(str, passed))
-                print_log(f'{reasons}. Going on from {file}.', logger='current', level=logging.WARNING)
+                print_log(f'{reasons}. Resuming from {file}.', logger='current', level=logging.WARNING)
             return str(file)
     if not passed:
         return None
     missing = len(passed) == 1 and isinstance(passed[0], FileNotFoundError)
     raise (FileNotFoundError if missing else DamagedCheckpointError)(
-        f'{"; ".join(map(str, passed))}: there is no whole checkpoint in {folder}. Name another one, or move what is '
-        'there away to start afresh'
+        f'{"; ".join(map(str, passed))}: there is no complete checkpoint in {folder}. Name another one, or move these '
+        'files away to start anew'
     )
 
 
 def _named_in(record: Path) -> str:
-    """The path in a file ``last_checkpoint``; empty if there is none, or it cannot be one."""
+    """The path in a file ``last_checkpoint``; empty if there is none, or it is invalid."""
     if not record.is_file():
         return ''
     named = record.read_bytes().decode('utf-8', 'surrogateescape').strip()
@@ -121,7 +121,7 @@ def _named_in(record: Path) -> str:
 
 
 def _candidates(folder: Path, named: str) -> list[Path]:
-    """The named checkpoint, and those that can be gone on from before it, the latest first."""
+    """The named checkpoint, and resumable ones before it, the latest first."""
     first = folder / _name(named) if named else None
     if first is not None and not first.is_file() and Path(named).is_file():
         first = Path(named)
@@ -138,6 +138,6 @@ def _name(path: str) -> str:
 
 
 def _number(name: str) -> int | None:
-    """The step or epoch in a name that MMEngine gives to checkpoints which can be gone on from, else None."""
+    """The step or epoch in MMEngine's name of a resumable checkpoint, else None."""
     match = re.fullmatch(r'(?:iter|epoch)_([0-9]+)\.pth', name)
     return int(match[1]) if match else None

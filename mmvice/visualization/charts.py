@@ -1,4 +1,4 @@
-"""Line charts as inline SVG that take their colours from the page."""
+"""Line charts as inline SVG with the colours of the page."""
 
 import math
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ def line_chart(
     The classes ``curve``, ``reference``, ``grid`` and ``tick`` are for the page's style sheet.
 
     Args:
-        xs: Places, rising.
-        ys: Values; those that are not finite are left out and interrupt the curve.
-        label: What the chart shows, for those who cannot see it.
+        xs: Positions, increasing.
+        ys: Values; one that is not finite interrupts the curve.
+        label: Alternative text of the chart.
         reference: A value to mark with a dashed line, and its name.
         low: Lower end of the value axis; by default that of the values.
         high: Upper end of the value axis; by default that of the values.
@@ -32,7 +32,7 @@ def line_chart(
         str: An ``<svg>`` element.
 
     Raises:
-        ValueError: If no value is finite, or the numbers of places and values differ.
+        ValueError: If no value is finite, or the numbers of positions and values differ.
 
     Example:
         >>> line_chart([0, 10], [1.0, 0.5], 'loss').count('<polyline')
@@ -76,7 +76,7 @@ def line_chart(
 
 
 def _finite_pieces(xs: Sequence[float], ys: Sequence[float]) -> list[list[tuple[float, float]]]:
-    """The curve, cut where values are missing; a lone point becomes a line without length."""
+    """The curve, interrupted at missing values; a single point becomes a line without length."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for point in zip(xs, ys):
         if math.isfinite(point[1]):
@@ -87,7 +87,7 @@ def _finite_pieces(xs: Sequence[float], ys: Sequence[float]) -> list[list[tuple[
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers at even distances, from at most ``low`` to at least ``high``."""
+    """Evenly spaced round numbers, from at most ``low`` to at least ``high``."""
     span = high - low or abs(high) or 1.0
     raw = span / most
     magnitude = 10.0 ** math.floor(math.log10(raw))

@@ -19,12 +19,12 @@ def draw_class_names(
 ) -> np.ndarray:
     """Write the name of each class that occurs into its area, in a box of its colour.
 
-    A box lies within the picture, around the pixel of its class that is farthest from all other classes and from the
-    edge, and covers no box of a class with more pixels. A name for which there is no such place is left out.
+    A box is within the picture, around the pixel of its class that is farthest from all other classes and from the
+    edge. It covers no box of a class with more pixels. A name without such a place is left out.
 
     Args:
         picture: RGB uint8 (H, W, 3).
-        labels: Integer ids (H, W). Ids without a name are passed over.
+        labels: Integer ids (H, W). Ids without a name are ignored.
         names: n names.
         colors: (n, 3) RGB.
 
@@ -57,7 +57,7 @@ def draw_class_names(
 def place_box(
     mask: np.ndarray, size: tuple[int, int], taken: Sequence[tuple[int, int, int, int]] = ()
 ) -> tuple[int, int, int, int] | None:
-    """A place for a box over an area.
+    """Find a place for a box over an area.
 
     Args:
         mask: bool (H, W), the area.

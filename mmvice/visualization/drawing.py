@@ -22,8 +22,8 @@ def draw_labels(
     """Paint a label map, alone or over its image.
 
     Args:
-        labels: Integer ids (H, W). Ids without a colour (negative, or 255 for "ignore") leave the image as it is, and
-            are grey without one.
+        labels: Integer ids (H, W). Pixels without a colour (negative ids, or 255 for "ignore") show the image, or grey
+            without one.
         colors: (n, 3) RGB, one for each id.
         image: The image (H, W, 3), or None.
         alpha: Opacity of the colours over the image, 0 to 1.
@@ -55,7 +55,7 @@ def draw_labels(
 
 
 def fit_within(image: np.ndarray, long_side: int) -> np.ndarray:
-    """Shrink an image to a longer side of at most ``long_side`` pixels; smaller ones are returned as they are."""
+    """Downsize an image to a longer side of at most ``long_side`` pixels; return smaller ones unchanged."""
     height, width = image.shape[:2]
     if max(height, width) <= long_side:
         return image
@@ -66,7 +66,7 @@ def fit_within(image: np.ndarray, long_side: int) -> np.ndarray:
 
 
 def enlarge_small(image: np.ndarray, short_side: int) -> np.ndarray:
-    """Repeat the pixels of a small image or label map, so that its shorter side comes near ``short_side`` pixels."""
+    """Repeat the pixels of a small image or label map, to a shorter side of about ``short_side`` pixels."""
     factor = max(round(short_side / min(image.shape[:2])), 1)
     return image.repeat(factor, 0).repeat(factor, 1)
 
@@ -123,7 +123,7 @@ def panel(
 
 
 def legend(names: Sequence[str], colors: np.ndarray | Sequence, width: int) -> np.ndarray:
-    """Names behind swatches of their colours, in as many lines as a picture of that width needs.
+    """A legend: names with swatches of their colours, in as many lines as the width needs.
 
     Args:
         names: n names.
@@ -162,7 +162,7 @@ def stack(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def sans_serif(size: int) -> ImageFont.FreeTypeFont:
-    """The font of all pictures, of so many pixels; it has Latin, Greek and Cyrillic letters."""
+    """The font of all pictures, at a size in pixels; it has Latin, Greek and Cyrillic letters."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')), size)
 
 
@@ -175,7 +175,7 @@ def _write(
 
 
 def shortened(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    """One line of text, shortened in the middle to what fits into ``room`` pixels."""
+    """One line of text, shortened in the middle to fit into ``room`` pixels."""
     text = text.encode('utf-8', 'replace').decode().replace('\n', ' ')
     keep = len(text)
     shown = text

@@ -1,4 +1,4 @@
-"""Embeddings made visible: as colours, by principal components, and as clusters (Fig. 5 and 9)."""
+"""Visualizing embeddings by principal components as colours and by clusters (Fig. 5 and 9)."""
 
 from collections.abc import Iterable
 
@@ -11,12 +11,12 @@ from mmvice.utils.faiss import import_faiss
 
 
 def sample_embeddings(maps: Iterable[EmbeddingMap], per_image: int, seed: int = 0) -> Tensor:
-    """Embeddings of pixels drawn alike from every image, for fitting components and clusters.
+    """Embeddings of random pixels, equally many from every image, for fitting components and clusters.
 
     Args:
-        maps: Embedding maps, of any sizes; each is let go before the next one is asked for.
+        maps: Embedding maps of any sizes; only one is in memory at a time.
         per_image: Number of pixels drawn from an image, with replacement.
-        seed: Seed of the places.
+        seed: Seed of the pixels' positions.
 
     Returns:
         Tensor: (n, D) float unit vectors on the CPU; (0, 0) without any map.
@@ -37,8 +37,7 @@ def sample_embeddings(maps: Iterable[EmbeddingMap], per_image: int, seed: int = 
 class EmbeddingPCA:
     """The three principal components of embeddings of a set of images, as red, green and blue (Fig. 5).
 
-    The sign of a component is the one that makes its largest entry positive, so that the same embeddings always have
-    the same colours.
+    The sign of a component makes its largest entry positive, so the same embeddings always have the same colours.
 
     Args:
         mean (Tensor): Mean embedding (D,).
@@ -60,8 +59,8 @@ class EmbeddingPCA:
         """Fit to embeddings (n, D).
 
         Args:
-            embeddings: A sample of all images that are to be compared.
-            tail: Share of the embeddings at either end of a component that is clipped, lest single ones set the range.
+            embeddings: A sample of all images to compare.
+            tail: Share of the embeddings to clip at either end of a component, so that outliers do not set the range.
 
         Raises:
             ValueError: If there is no embedding, or one is not finite.
@@ -93,10 +92,10 @@ class EmbeddingPCA:
 
 
 class EmbeddingClusters:
-    """Clusters of embeddings over a set of images: a segmentation without any label (Fig. 9, centre).
+    """Clusters of embeddings over a set of images: a segmentation without labels (Fig. 9, centre).
 
-    A pixel belongs to the centroid nearest in L2, which is, for unit embeddings z, the one with the largest
-    ``z.c - |c|^2 / 2``. Learned concepts are centroids on the unit sphere: ``EmbeddingClusters(head.unit_concepts())``.
+    A pixel belongs to the nearest centroid in L2. For unit embeddings z, this is the one with the largest ``z.c - |c|^2
+    / 2``. Learned concepts are centroids on the unit sphere: ``EmbeddingClusters(head.unit_concepts())``.
 
     Args:
         centroids (Tensor): (K, D).
@@ -110,7 +109,7 @@ class EmbeddingClusters:
 
     @classmethod
     def fit(cls, embeddings: Tensor, num_clusters: int, iterations: int = 30, seed: int = 0) -> 'EmbeddingClusters':
-        """Find clusters by FAISS k-means, numbered by falling size.
+        """Find clusters by FAISS k-means, numbered by decreasing size.
 
         Args:
             embeddings: A sample (n, D) of all images.
@@ -152,7 +151,7 @@ class EmbeddingClusters:
 
 
 def _checked_sample(embeddings: Tensor) -> Tensor:
-    """A sample of embeddings on the CPU, which has fp64 and is where FAISS and NumPy read it."""
+    """A sample of embeddings on the CPU, for fp64, FAISS and NumPy."""
     if embeddings.ndim != 2 or len(embeddings) == 0:
         raise ValueError(f'need a sample of embeddings (n, D), n >= 1, got shape {tuple(embeddings.shape)}')
     if not embeddings.isfinite().all():

@@ -9,7 +9,7 @@ from mmvice.utils.files import write_file
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write an RGB picture (H, W, 3), or a map of ids (H, W) as grey values, whole or not at all.
+    """Write an RGB picture (H, W, 3), or a map of ids (H, W) as grey values, completely or not at all.
 
     Raises:
         NoSpaceError: If there is no room.

@@ -30,7 +30,7 @@ figcaption { color: #5a5a62; font-size: .85rem; }
 
 
 class Legend(NamedTuple):
-    """What the colours of a column mean."""
+    """A legend of a column's colours."""
 
     title: str
     names: Sequence[str]
@@ -54,7 +54,7 @@ def gallery_page(
         legends: Legends, shown above the pictures.
         columns: Caption of every picture of a row.
         items: Name of an image, and its pictures, RGB uint8.
-        long_side: Larger pictures are shrunk to this many pixels.
+        long_side: Larger pictures are downsized to this many pixels.
 
     Returns:
         str: The page.

@@ -13,12 +13,12 @@ from .files import write_png
 
 @VISBACKENDS.register_module()
 class LocalVisBackend(mmengine.LocalVisBackend):
-    """MMEngine's backend, whose pictures are there whole or not at all, in subfolders where their names have some."""
+    """MMEngine's backend, which writes pictures completely or not at all, with subfolders in their names."""
 
     @property
     @force_init_env
     def image_folder(self) -> str:
-        """Where pictures are written."""
+        """Folder of the pictures."""
         return self._img_save_dir
 
     @force_init_env

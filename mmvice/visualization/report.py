@@ -1,4 +1,4 @@
-"""The report of a pretraining that was measured by probes: one self-contained HTML page."""
+"""The report of a pretraining and its probes: one self-contained HTML page."""
 
 import base64
 import math
@@ -19,7 +19,7 @@ Curves = dict[str, tuple[Sequence[float], Sequence[float]]]
 
 
 class Verdict(NamedTuple):
-    """What the numbers say of a pretraining."""
+    """Verdict on a pretraining."""
 
     kind: str
     """'better', 'mixed' or 'worse'."""
@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A held-out image with all that was made of it; RGB uint8 (H, W, 3)."""
+    """A held-out image with its pictures; RGB uint8 (H, W, 3)."""
 
     name: str
     image: np.ndarray
@@ -271,7 +271,7 @@ def _command_section(commands: Sequence[tuple[str, str]]) -> str:
 
 
 def data_uri(picture: np.ndarray, lossless: bool = True) -> str:
-    """An RGB picture as a PNG or JPEG inside its own address."""
+    """An RGB picture as a data URL of PNG or JPEG."""
     kind, options = ('png', []) if lossless else ('jpeg', [cv2.IMWRITE_JPEG_QUALITY, 88])
     _, encoded = cv2.imencode(f'.{kind}', np.ascontiguousarray(picture[..., ::-1]), options)
     return f'data:image/{kind};base64,{base64.b64encode(encoded).decode()}'

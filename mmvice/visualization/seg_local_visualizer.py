@@ -15,9 +15,9 @@ _Base = mmseg.visualization.SegLocalVisualizer
 
 @VISUALIZERS.register_module()
 class SegLocalVisualizer(_Base):
-    """MMSegmentation's visualizer, with names of classes that can be read; see :func:`draw_class_names`.
+    """MMSegmentation's visualizer with readable class names, see :func:`draw_class_names`.
 
-    Every process of a run draws its images. MMEngine would have the first one draw its own, and leave out the others.
+    Every process of a run draws its images. MMEngine's visualizer would only draw those of the first process.
     """
 
     add_image = _Base.add_image.__wrapped__

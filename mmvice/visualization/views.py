@@ -15,16 +15,16 @@ def draw_views(
 ) -> np.ndarray:
     """Draw the views of one image side by side, the primary view first, in three rows.
 
-    1. The view as the network sees it, with noise for masked pixels.
-    2. The mutual image region, outlined in white; the rest is darkened, and hatched where it is masked.
-    3. The mutual regions: each has the same colour in all views, and a white border; masked pixels are hatched.
+    1. The network's input, with noise for masked pixels. 2. The mutual image region, outlined in white; the rest is
+    darkened, and hatched where it is masked. 3. The mutual regions: each has the same colour in all views, and a white
+    border; masked pixels are hatched.
 
     Args:
         views: uint8 (M, h, w, 3), RGB or BGR.
         regions: int (M, h, w), ids of mutual regions, -1 elsewhere.
         view_masks: bool (M, h, w), masked pixels; None for none.
-        min_side: views with a shorter side are enlarged by the smallest whole factor that reaches it; 1 draws them as
-            they are.
+        min_side: smaller views are enlarged by the smallest whole factor that reaches this side; 1 draws them
+            unchanged.
 
     Returns:
         uint8 (3 rows, M columns of pictures), in the channel order of the views.
@@ -75,14 +75,14 @@ def region_colors(num_regions: int) -> np.ndarray:
 
 
 def _draw_masked(views: np.ndarray, masks: np.ndarray, factor: int) -> np.ndarray:
-    """Put noise in the place of masked pixels, as coarse as the views' own pixels."""
+    """Replace masked pixels by noise, as coarse as the views' own pixels."""
     shape = (*(side // factor for side in views.shape[1:3]), 3)
     noise = np.random.RandomState(0).randint(0, 256, shape, dtype=np.uint8)
     return np.where(masks[..., None], noise.repeat(factor, axis=0).repeat(factor, axis=1), views)
 
 
 def _draw_mutual(views: np.ndarray, regions: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Darken what is no mutual region, outline the rest, and hatch what is masked."""
+    """Darken pixels outside mutual regions, outline the others, and hatch masked pixels."""
     mutual = regions >= 0
     drawn = np.where(mutual[..., None], views, views // 4)
     drawn[_borders(mutual)] = 255

@@ -109,7 +109,7 @@ def test_images_that_are_none_are_refused(tmp_path, image):
     model = init_model(config(VICE))
     with pytest.raises(FileNotFoundError, match=r'gone\.png'):
         embed_image(model, tmp_path / 'gone.png')
-    for content, message in ((b'', 'is empty'), (b'no image', 'is no image of a known format')):
+    for content, message in ((b'', 'is empty'), (b'no image', 'is not an image of a known format')):
         (tmp_path / 'broken.png').write_bytes(content)
         with pytest.raises(ValueError, match=rf"broken\.png' {message}"):
             embed_image(model, tmp_path / 'broken.png')

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -136,6 +137,12 @@ def test_unknown_lines_are_refused(capsys):
     assert "no line 'x'; there are a, b, c, d, e, f, g, h" in capsys.readouterr().err
     assert command.parse_args(['--lines', 'a,d']).lines == ['a', 'd']
     assert Settings(quick=True).pick('full', 'quick') == 'quick'
+
+
+def test_a_quick_run_does_not_write_over_measured_numbers():
+    whole, quick = (command.parse_args(words).out for words in ([], ['--quick']))
+    assert (whole.name, quick) == ('results.json', whole.with_name('quick.json'))
+    assert all(command.parse_args([*words, '--out', 'x.json']).out == Path('x.json') for words in ([], ['--quick']))
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """``make gpu`` from the command line to its file, and what keeps one measurement from costing another."""
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -107,10 +108,74 @@ def test_cores_follow_from_the_step_and_the_loader(rate, verdict):
     assert verdict in said[3] and conclude({}) == []
 
 
-def test_unknown_parts_are_refused(capsys):
+RECORDS = {
+    'f: probes': dict(status='done', rows=[], seconds=1.0),
+    'i: switches': dict(status='done', rows=[], seconds=2.0),
+    'b: region means': dict(status='failed', rows=[], error=['of kept']),
+}
+
+
+@pytest.mark.parametrize(
+    ('there', 'expected'),
+    [
+        ({'i: compiler': dict(status='done', rows=[])}, ('done', 'done', 'failed', 'done')),
+        ({'i: switches': dict(status='done', rows=[], note='own')}, ('done', 'own', 'failed', None)),
+        (
+            {'f: probes': dict(status='failed', rows=[]), 'b: region means': dict(status='left')},
+            ('done', 'done', 'left', None),
+        ),
+        ({}, ('done', 'done', 'failed', None)),
+    ],
+)
+def test_no_result_is_lost_that_is_kept_or_there_already(there, expected, tmp_path):
+    kept, out = tmp_path / 'kept.json', tmp_path / 'out.json'
+    for path, records in {kept: RECORDS, out: there}.items():
+        path.write_text(json.dumps(dict(dry=False, surroundings={}, measurements=records)))
+    results = Results(out, kept, dry=False)
+    names = ('f: probes', 'i: switches', 'b: region means', 'i: compiler')
+    written = json.loads(out.read_text())['measurements']
+    assert tuple((r := written.get(name, {})).get('note', r.get('status')) for name in names) == expected
+    assert results.taken == {kept: 2, out: sum(record['status'] == 'done' for record in there.values())}
+    results.add('steps of the pipeline', dict(status='done', rows=[]))
+    assert {*json.loads(out.read_text())['measurements']} == {*RECORDS, *there, 'steps of the pipeline'}
+
+
+def test_a_file_of_something_else_is_not_written_over(tmp_path):
+    good, out = tmp_path / 'good.json', tmp_path / 'out.json'
+    good.write_text(json.dumps(dict(dry=False, surroundings={}, measurements=RECORDS)))
+    other = dict(dry=True, surroundings={}, measurements={})
+    for text, message in {
+        json.dumps(other): 'out.json is of a dry run',
+        '[]': 'out.json holds no results',
+        '{"dry": false, "measurements": [], "surroundings": 3}': 'out.json holds no results',
+        'notes': 'out.json holds no results',
+    }.items():
+        out.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            Results(out, good, dry=False)
+        assert out.read_text() == text
+    with pytest.raises(ValueError, match='holds no results'):
+        Results(tmp_path, good, dry=False)
+
+
+def test_nothing_is_concluded_from_a_dry_run(tmp_path):
+    of_card = json.loads((ROOT / 'benchmarks' / 'results' / 'h200.json').read_text())['measurements']
+    for dry in (True, False):
+        results = Results(tmp_path / f'{dry}.json', None, dry)
+        for name, record in of_card.items():
+            results.add(name, record)
+        report, said = results.report(), json.loads(results.path.read_text())['conclusions']
+        assert bool(said) != dry and ('images a second: a step' in report) != dry
+        assert ('== Short of its target' in report) != dry and ('nothing is concluded or judged' in report) == dry
+
+
+@pytest.mark.parametrize(('text', 'named'), [('2,7', '7'), ('x', 'x'), ('2,', ''), ('1 2', '1 2'), ('²', '²')])
+def test_unknown_parts_are_refused(text, named, capsys):
     with pytest.raises(SystemExit):
-        command.parse_args(['--parts', '2,7'])
-    assert 'there is no part 7' in capsys.readouterr().err
+        command.parse_args(['--parts', text])
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f'there is no part {named!r}; the parts are 1 (tests that need a GPU), 2 (' in error
+    assert command.parse_args(['--dry', '--parts', '3, 1']).parts == [3, 1]
 
 
 def test_without_a_gpu_only_a_dry_run_begins(monkeypatch, capsys):
@@ -127,6 +192,12 @@ def test_without_a_gpu_only_a_dry_run_begins(monkeypatch, capsys):
     assert 'there is no file nowhere.json' in capsys.readouterr().err
 
 
+def test_what_is_packed_ends_with_all_that_it_is_packed_for():
+    text = (ROOT / 'benchmarks' / 'gpu' / 'pack.sh').read_text()
+    head, hint = text.partition('set -euo pipefail')[0], text.partition("<< 'END'")[2]
+    assert {*re.findall(r'`make ([a-z-]+)`', head)} == {*re.findall(r'make ([a-z-]+) ', hint)} == {'gpu', 'gpu-camvid'}
+
+
 @pytest.mark.slow
 def test_a_dry_run_goes_through_all_parts(tmp_path):
     out = tmp_path / 'results.json'
@@ -137,3 +208,4 @@ def test_a_dry_run_goes_through_all_parts(tmp_path):
     failed = {name: record['error'] for name, record in records.items() if record['status'] not in ('done', 'skipped')}
     assert not failed, failed
     assert 'R50 + DeepLabV3+, LARS: backward' in run.stdout and '== Left\nnothing' in run.stdout
+    assert 'nothing is concluded or judged' in run.stdout and 'LARS without waiting, against LARS' in run.stdout

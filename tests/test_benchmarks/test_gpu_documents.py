@@ -38,6 +38,24 @@ def test_static_bags_are_those_of_the_operators():
         assert f'| {next(row["ours"] for row in rows if row["what"] == f"D={size}, sums: static_bags")}, ' in line
 
 
+def test_the_rows_of_a_busy_machine_are_those_that_are_kept():
+    """Lines d and e; the heading says of each row what ran beside it."""
+    kept = json.loads((documents.ROOT / 'benchmarks' / 'results' / 'cpu_lines_d_e.json').read_text())
+    lines = (documents.ROOT / 'benchmarks' / 'README.md').read_text().splitlines()
+    busy = {line.split(' | ')[0]: line for line in lines if line.endswith(' busy |')}
+    assert kept['load_at_end'][0] > 1 and len(busy) == 5 and '28 Nov' in min(busy.values()) and '11-28' in kept['date']
+    numbers = {
+        "| d, file to packed sample, OpenCV's SLIC in the slow side": ['file to packed sample'],
+        "| e, SLIC against OpenCV's at 320×320, 640×480, 2048×1024": ['against OpenCV'],
+        "| e, SLIC against scikit-image's": ['against skimage'],
+    }
+    for line, (what,) in numbers.items():
+        rows = [row for row in kept['rows'] if what in row['what']]
+        ratios = ', '.join(f'{row["ratio"]:.3g}' for row in rows)
+        ours = ', '.join(row['ours'].removesuffix(' ms') for row in rows)
+        assert f' | {ours} ms | {ratios} | ' in busy[line], line
+
+
 @pytest.mark.parametrize('name', documents.KEPT)
 def test_what_is_kept_is_short(name):
     assert documents.KEPT[name].stat().st_size < 200_000 and documents.shorten(RESULTS[name]) == RESULTS[name]

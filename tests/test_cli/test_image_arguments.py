@@ -43,7 +43,7 @@ def test_label_maps_hold_classes_or_the_ignored_id(tmp_path):
     with pytest.raises(ValueError, match='must have one channel of ids, but has the channels RGB'):
         read_labels(tmp_path / 'colour.png', 3)
     (tmp_path / 'text.png').write_text('text')
-    with pytest.raises(ValueError, match=r"text\.png' is no image of a known format"):
+    with pytest.raises(ValueError, match=r"text\.png' is not an image of a known format"):
         read_labels(tmp_path / 'text.png', 3)
 
 

@@ -127,7 +127,7 @@ def test_pipes_and_devices_are_not_read(tmp_path, warnings):
     dataset = UnlabeledImageDataset(str(tmp_path), ann_file='list.txt', pipeline=VIEWS)
     assert [basename(dataset[SeededIndex(index, (0, 0))]) for index in range(3)] == ['x.png'] * 3
     assert len(warnings) == 2
-    assert all("' is no regular file, but a pipe, device or socket" in warning for warning in warnings)
+    assert all("' is not a regular file, but a pipe, device or socket" in warning for warning in warnings)
     assert 'pipe.png' in warnings[0] + warnings[1] and '/dev/zero' in warnings[0] + warnings[1]
 
 

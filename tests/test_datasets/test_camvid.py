@@ -1,19 +1,13 @@
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from mmvice.datasets import CamVidDataset
 
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
+
 PREFIX = dict(img_path='images/train', seg_map_path='annotations/train')
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    """Names in pipelines are looked up as in a run."""
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 @pytest.fixture

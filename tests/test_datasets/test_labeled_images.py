@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmengine.registry import DefaultScope
 from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
 from PIL import Image
 
@@ -14,16 +13,11 @@ from mmvice.datasets import CityscapesDataset, COCOStuff27Dataset, LabeledImageD
 from mmvice.datasets.transforms import LoadAnnotations
 from mmvice.registry import DATASETS
 
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
+
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 PREFIX = dict(img_path='pictures', seg_map_path='labels')
 METAINFO = dict(classes=['leaf', 'stem', 'soil'])
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    """Names in pipelines are looked up as in a run."""
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 @pytest.fixture
@@ -284,7 +278,7 @@ def test_one_label_map_of_two_images_is_told(root):
 
 def test_what_was_found_and_left_out_is_told(root, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmvice.datasets.labeled_images.print_log', lambda text, **_: lines.append(text))
+    monkeypatch.setattr('mmvice.utils.console.print_log', lambda text, **_: lines.append(text))
     (root / 'pictures/x.heic').write_bytes(b'x')
     build(root)
     assert lines == [f"LabeledImageDataset: 4 images: 4 in '{root}/pictures'; left out 1 file: 1 *.heic"]

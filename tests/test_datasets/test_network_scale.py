@@ -2,21 +2,16 @@
 
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from mmvice.datasets.network_scale import NetworkScale
 from mmvice.registry import TRANSFORMS
 from mmvice.utils.image_files import UnusableFileError
 
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
+
 SHORTEST = dict(type='ResizeShortestEdge', scale=60, max_size=150)
 KEEP = dict(type='Resize', scale=(64, 48), keep_ratio=True, interpolation='area')
 OTHER = dict(type='Resize', scale=(9, 9))
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 def loader(*steps, wrap=lambda part: part):

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import BaseDataset, ConcatDataset
-from mmengine.registry import DefaultScope
 from mmengine.runner import IterBasedTrainLoop
 from mmseg.datasets import BaseSegDataset
 from torch.utils.data import Dataset, Subset
@@ -21,6 +20,8 @@ from mmvice.datasets.worker_batches import SharedMemory
 from mmvice.engine import ViCERunner
 from mmvice.registry import DATASETS, TRANSFORMS
 
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
+
 
 @TRANSFORMS.register_module(force=True)
 class DrawFromAll:
@@ -28,12 +29,6 @@ class DrawFromAll:
 
     def __call__(self, results):
         return dict(drawn=(np.random.rand(), random.random(), torch.rand(1).item()), path=results['img_path'])
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 STEPS = [dict(type='DrawFromAll')]

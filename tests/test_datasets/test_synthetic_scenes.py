@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.evaluation import IoUMetric
 from mmseg.visualization import SegLocalVisualizer
@@ -12,12 +11,7 @@ from mmvice.datasets.street_scenes import CLASSES, render_street_scene
 from mmvice.datasets.transforms import LoadAnnotations
 from mmvice.registry import DATASETS
 
-
-@pytest.fixture(autouse=True)
-def scope():
-    """Names in pipelines are looked up as in a run."""
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 
 def test_steps_that_load_files_are_passed_over():

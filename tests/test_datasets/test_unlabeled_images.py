@@ -158,7 +158,7 @@ def test_pipelines_are_ours_also_without_a_default_scope(tmp_path):
 
 def test_every_ending_is_looked_for_and_the_rest_is_told(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr('mmvice.datasets.unlabeled_images.print_log', lambda text, **_: lines.append(text))
+    monkeypatch.setattr('mmvice.utils.console.print_log', lambda text, **_: lines.append(text))
     write_images(tmp_path, 'a/1.png')
     for ending in ('jfif', 'j2k', 'JPX', 'apng', 'mpo', 'avifs', 'heic', 'HEIC', 'txt'):
         (tmp_path / f'a/x.{ending}').write_bytes(b'x')

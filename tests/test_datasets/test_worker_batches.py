@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from mmvice.cli.errors import explain
 from mmvice.datasets import worker_batches
 from mmvice.datasets.packed_batch import PackedBatch
-from mmvice.datasets.worker_batches import SharedMemoryError, with_fitting_workers
+from mmvice.datasets.worker_batches import SharedMemoryError, with_worker_settings
 from mmvice.engine import ViCERunner
 
 KB = 1024
@@ -34,7 +34,7 @@ class Samples:
 
 def load(item=None, free=10**12, batch_size=2, num_workers=2, monkeypatch=None, **settings):
     """All batches of a loader, as the Runner builds it."""
-    settings = with_fitting_workers(dict(batch_size=batch_size, num_workers=num_workers, **settings))
+    settings = with_worker_settings(dict(batch_size=batch_size, num_workers=num_workers, **settings))
     loader = DataLoader(Samples(item), collate_fn=pseudo_collate, **settings)
     if monkeypatch is not None:
         monkeypatch.setattr(worker_batches, 'free_shared_memory', lambda: free)
@@ -132,8 +132,8 @@ def unsendable(batch):
 
 
 def test_a_worker_that_hangs_is_not_waited_for_without_end():
-    assert with_fitting_workers(dict(num_workers=1))['timeout'] == worker_batches.LONGEST_WAIT
-    assert with_fitting_workers(dict(num_workers=1, timeout=0))['timeout'] == 0
+    assert with_worker_settings(dict(num_workers=1))['timeout'] == worker_batches.LONGEST_WAIT
+    assert with_worker_settings(dict(num_workers=1, timeout=0))['timeout'] == 0
     message = explain(caught(lambda index: time.sleep(1), num_workers=1, timeout=0.1))
     assert message.startswith('the workers of a data loader gave no batch for 0.1 seconds')
 
@@ -144,16 +144,16 @@ OF_WORKERS = dict(persistent_workers=True, prefetch_factor=4, timeout=9, multipr
 @pytest.mark.parametrize('name', OF_WORKERS)
 def test_no_worker_needs_no_setting_of_workers(name):
     given = Config(dict(loader=dict(num_workers=0, pin_memory=False, **{name: OF_WORKERS[name]}))).loader
-    assert len(list(DataLoader(Samples(), **with_fitting_workers(given)))) == 8
+    assert len(list(DataLoader(Samples(), **with_worker_settings(given)))) == 8
     assert name in given, 'the config of the user stays as it is'
-    with_workers = with_fitting_workers(dict(num_workers=1, **OF_WORKERS))
+    with_workers = with_worker_settings(dict(num_workers=1, **OF_WORKERS))
     assert with_workers == dict(num_workers=1, **OF_WORKERS)
 
 
 @pytest.mark.parametrize('workers', [-1, '4', 1.5, True, None])
 def test_other_numbers_of_workers_are_told(workers):
     with pytest.raises(ValueError, match='num_workers of a data loader must be 0, which loads in the main process'):
-        with_fitting_workers(dict(num_workers=workers))
+        with_worker_settings(dict(num_workers=workers))
 
 
 def test_what_is_free_is_what_the_system_tells(monkeypatch, tmp_path):

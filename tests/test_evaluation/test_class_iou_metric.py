@@ -85,7 +85,7 @@ def areas_of(*rows: str, classes=CLASSES, ignored=None, **options) -> dict[str, 
 def warnings(monkeypatch) -> list[str]:
     """What the metric warns of."""
     said = []
-    monkeypatch.setattr('mmvice.evaluation.metrics.class_iou_metric.print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr('mmvice.utils.console.print_log', lambda text, **_: said.append(text))
     return said
 
 

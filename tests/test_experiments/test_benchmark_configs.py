@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from test_configs import data, flat, scope, shrink  # noqa: F401  fixtures
+from test_configs import data, flat, shrink  # noqa: F401  fixtures
 
 from mmvice.apis import build_runner
 from mmvice.experiments import step_times
@@ -19,6 +19,8 @@ from mmvice.experiments.measure import measure
 from mmvice.experiments.plan import Planner
 from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.results import Results, read_kept
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs' / 'benchmark' / 'camvid'

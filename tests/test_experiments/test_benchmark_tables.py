@@ -4,14 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from small_benchmark import result, write_benchmark
+from small_benchmark import result
 
 from mmvice.experiments.chart import draw_chart
 from mmvice.experiments.collect import best_rows, collect, tried
 from mmvice.experiments.measure import curve
 from mmvice.experiments.pictures import draw_pictures
 from mmvice.experiments.plan import Planner
-from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.results import Results, read_kept
 from mmvice.experiments.step_times import read_step_times
 from mmvice.experiments.tables import select
@@ -33,11 +32,6 @@ RESULTS = [
     result('regions', 'linear-3', 0, 98.0, split='tune'),
     result('regions', 'linear-3', 0, 97.0, size='gpu'),
 ]
-
-
-@pytest.fixture
-def benchmark(tmp_path):
-    return read_experiments(write_benchmark(tmp_path / 'benchmark'))
 
 
 @pytest.fixture

@@ -1,27 +1,24 @@
 """Running a plan: nothing twice, nothing lost, and a failure stops only what needs it."""
 
 import json
+import math
+import os
 import threading
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
-from small_benchmark import write_benchmark
+from small_benchmark import result
 
-from mmvice.experiments.execute import Executor, check_data, check_devices, run_lines
+from mmvice.experiments.execute import Executor, check_data, check_devices, run_lines, trainings_at_a_time
 from mmvice.experiments.jobs import Job
 from mmvice.experiments.plan import Planner
-from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.results import Results, read_kept, read_result
-from mmvice.experiments.tables import select
+from mmvice.experiments.tables import Needs, select
 
 TRAIN = Path(__file__).parent / 'toy_training.py'
-
-
-@pytest.fixture
-def benchmark(tmp_path):
-    return read_experiments(write_benchmark(tmp_path / 'benchmark'))
 
 
 def plan(benchmark, tmp_path, rows=('random', 'regions'), seeds=(0,), split='tune', **kwargs):
@@ -139,12 +136,21 @@ def test_a_training_is_not_continued_with_other_settings_but_replaced_if_it_came
     assert read_result(other.result_file)['fingerprint'] == other.fingerprint
 
 
-@pytest.mark.parametrize('text', ['[]', 'null', '{"fingerprint": '])
-def test_a_damaged_record_is_named(benchmark, tmp_path, text):
+@pytest.mark.parametrize(
+    'name, content, message',
+    [
+        *(('record', content, r'record\.json.*move') for content in ('[]', 'null', '{"fingerprint": ')),
+        *(('result', content, r'result\.json is no JSON file.*remove it') for content in ('{"run": ', '\udcff\udcfe')),
+        ('result', '{"mIoU": 99}', r'result\.json: size is missing'),
+        ('result', json.dumps(result('random') | dict(seed='0')), r"result\.json: seed must be a number, got '0'"),
+        ('result', json.dumps(result('random') | dict(mIoU=math.nan)), r'result\.json: mIoU must be .* of percent'),
+    ],
+)
+def test_a_damaged_file_of_a_training_is_named(benchmark, tmp_path, name, content, message):
     [job] = plan(benchmark, tmp_path, ['random'])
     job.folder.mkdir(parents=True)
-    (job.folder / 'record.json').write_text(text)
-    with pytest.raises(ValueError, match=r'record\.json.*move'):
+    (job.folder / f'{name}.json').write_bytes(content.encode('utf-8', 'surrogateescape'))
+    with pytest.raises(ValueError, match=message):
         state(job)
 
 
@@ -213,15 +219,6 @@ def test_what_is_running_ends_with_the_time_and_what_is_left_is_no_failure(bench
     assert not wrong and lines[0] == f'{len(jobs)} trainings: 1 finished, {len(jobs) - 1} left'
 
 
-def test_a_damaged_result_is_an_error_that_names_it(benchmark, tmp_path):
-    [job] = plan(benchmark, tmp_path, ['random'])
-    job.folder.mkdir(parents=True)
-    for content in (b'{"run": ', b'\xff\xfe'):
-        job.result_file.write_bytes(content)
-        with pytest.raises(ValueError, match=r'result\.json is no JSON file.*remove it'):
-            state(job)
-
-
 def keep(jobs, file):
     """The results of trainings as kept ones."""
     results = Results()
@@ -256,17 +253,6 @@ def test_what_is_kept_of_other_settings_is_not_used(benchmark, tmp_path):
     assert list(results.others) == [job.name for job in jobs]
     assert not run(jobs)[0]
     assert [results.state(job) for job in jobs] == ['finished', 'finished'], 'what has been run counts'
-
-
-@pytest.mark.parametrize(
-    'damage, message', [({'seed': '0'}, 'seed'), ({'mIoU': 2382}, 'percent'), ({'mIoU': float('nan')}, 'percent')]
-)
-def test_a_result_that_cannot_be_is_refused(benchmark, tmp_path, damage, message):
-    [job] = plan(benchmark, tmp_path, ['random'])
-    run([job])
-    job.result_file.write_text(json.dumps({**json.loads(job.result_file.read_text()), **damage}))
-    with pytest.raises(ValueError, match=message):
-        state(job)
 
 
 def test_lines_before_a_probe_are_run_and_lines_of_a_shell_tell_which_failed(benchmark, tmp_path):
@@ -305,3 +291,29 @@ def test_gpus_that_are_not_there_are_asked_for_before_anything_runs(benchmark, t
     with pytest.raises(ValueError, match='vice.py is for 32 GPUs, and PyTorch sees 0: give --gpus N'):
         check_devices(wide, Planner.of(benchmark, 'cpu'))
     check_devices(wide, Planner.of(benchmark, 'cpu', gpus=32))
+
+
+NEEDS = Needs(cores=5, gpu_gib=8, gpu_minutes=2.8)
+
+
+@pytest.mark.parametrize(
+    ('needs', 'cores', 'gib', 'minutes', 'expected'),
+    [
+        (NEEDS, 16, 139, 9, 3),
+        (NEEDS, 64, 139, 9, 3),  # more would take turns, and none would end
+        (NEEDS, 64, 139, 14, 5),
+        (NEEDS, 64, 24, 60, 3),
+        (NEEDS, 4, 6, 1, 1),
+        (NEEDS, 64, 139, math.inf, 12),
+        (NEEDS, 16, None, 9, 3),
+        (Needs(cores=1.5), 4, 80, 1, 2),
+        (Needs(), 64, 139, 9, 1),
+    ],
+)
+def test_as_many_trainings_run_as_the_machine_has_room_for(monkeypatch, needs, cores, gib, minutes, expected):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(cores))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gib is not None)
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda: (gib * 2**30, 2 * gib * 2**30))
+    count, why = trainings_at_a_time(needs, minutes)
+    assert count == expected and (f'{cores} cores, {needs.cores:g} each' in why) == (needs.cores > 0)
+    assert ('GiB free on the GPU' in why) == (needs.gpu_gib > 0 and gib is not None) and 'inf' not in why

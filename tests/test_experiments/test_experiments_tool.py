@@ -11,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from paper_example import CONFIGS, write_example
 from small_benchmark import write_benchmark
 from test_configs import make_camvid
+
+from mmvice.experiments import execute
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / 'tools' / 'experiments.py'
@@ -116,6 +119,37 @@ def test_settings_that_are_tried_are_not_measured_on_the_validation_images(tool)
         ['left', 'grid seed 0: table decoder linear-11'],
     ]
     assert lines[1].split()[:2] == ['python', 'tools/train.py'] and 'pipeline.2.type=SuperpixelGrid' in lines[1]
+
+
+@pytest.mark.parametrize(
+    ('words', 'expected'),
+    [
+        (
+            ['--size', 'gpu', '--minutes', 9],
+            'trainings at a time: 3 (16 cores, 5 each; 100 GiB free on the GPU, 8 each;',
+        ),
+        (['--size', 'gpu', '--minutes', 9, '--jobs', 7], None),
+        (['--size', 'cpu'], 'trainings at a time: 1 (the file names no needs of this size)'),
+    ],
+)
+def test_how_many_trainings_run_at_a_time_is_said_unless_it_is_given(tool, monkeypatch, words, expected):
+    workers = []
+
+    class Nothing:
+        stopped = True
+
+        def __init__(self, _train, _results, count, say, _seconds):
+            workers.append(count)
+            self.run = lambda _jobs: {}
+
+    monkeypatch.setattr(execute, 'Executor', Nothing)
+    monkeypatch.setattr(execute, 'check_data', lambda _: None)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: range(16))
+    for name, value in dict(is_available=True, device_count=1, mem_get_info=(100 * 2**30, 139 * 2**30)).items():
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
+    said = tool('run', CAMVID, '--rows', 'grid', '--seeds', 1, '--probes', 'linear-11', *words)
+    assert workers == [int(expected.split()[4]) if expected else 7]
+    assert expected in said if expected else 'at a time' not in said
 
 
 def test_a_table_says_which_results_it_does_not_have(tool, tmp_path):

@@ -3,18 +3,11 @@
 from pathlib import Path
 
 import pytest
-from small_benchmark import write_benchmark
 
 from mmvice.experiments.plan import Planner
-from mmvice.experiments.reader import read_experiments
 from mmvice.experiments.tables import select
 
 WORK = Path('runs')
-
-
-@pytest.fixture
-def benchmark(tmp_path):
-    return read_experiments(write_benchmark(tmp_path / 'benchmark'))
 
 
 def plan(benchmark, split='table', rows=None, probes=None, seeds=None, size='cpu', **kwargs):

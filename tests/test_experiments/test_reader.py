@@ -1,5 +1,7 @@
 """A file of experiments: what is refused and why, what is checked of its configs, and what the list shows."""
 
+from pathlib import Path
+
 import pytest
 from paper_example import CONFIGS, PAPER, write_example
 from small_benchmark import YAML, write_benchmark
@@ -8,7 +10,11 @@ from mmvice.experiments.checks import check
 from mmvice.experiments.listing import listing
 from mmvice.experiments.plan import Planner
 from mmvice.experiments.reader import read_experiments
-from mmvice.experiments.tables import select
+from mmvice.experiments.tables import Needs, select
+
+FILTERS = 'model.decode_head.num_filters'
+AGAIN = '{name: again, results: [{probe: vice2/random, metrics: [mIoU]}]}\n'
+CAMVID = Path(__file__).parents[2] / 'configs' / 'experiments' / 'camvid.yml'
 
 
 def problems(experiments, **kwargs):
@@ -30,6 +36,19 @@ def test_what_each_row_has_is_said_once(tmp_path):
     assert list(rows['grid'].source_of('linear-3').columns) == ['linear-3'] and rows['grid'].baseline == 'random'
     assert rows['regions-backbone'].sources[0].options['model.decoder.type'] == 'HypercolumnDecoder'
     assert rows['random'].pretraining is None and rows['random'].sources[0].run == 'random'
+    assert read_experiments(CAMVID).sizes['gpu'].needs == Needs(cores=5, gpu_gib=8, gpu_minutes=2.8)
+
+
+@pytest.mark.parametrize('also', ['', ', group: others', ', title: another', ', x: 3', ', baseline: random'])
+def test_a_quoted_row_has_nothing_of_each_but_the_group(tmp_path, also):
+    file = write_benchmark(tmp_path)
+    quoted = f'{{name: quoted, paper: {{linear-8: 9}}{also}}}'
+    file.write_text(YAML.replace('    rows:\n', f'    rows:\n    - {quoted}\n', 1))
+    experiments = read_experiments(file)
+    [table] = experiments.tables.values()
+    assert table.rows[0].pretraining is None and table.rows[0].sources == []
+    for names in (dict(), dict(probes=[]), dict(rows=['quoted'])):
+        assert not any(job.run == 'quoted' for job in Planner.of(experiments, **names).jobs([table]))
 
 
 def test_the_examples_have_no_problems(tmp_path):
@@ -87,6 +106,40 @@ def test_the_examples_have_no_problems(tmp_path):
             'probe linear-3: probe is mis',
         ),
         ('device: cuda', 'device: tpu', 'there is no device tpu; there are cpu, cuda'),
+        ('amp: true', 'needs: {cores: 0}', 'size gpu, needs: cores must be more than 0, got 0'),
+        ('amp: true', 'needs: {cores: 5, gpu_gib: -1.5}', 'needs: gpu_gib must be more than 0, got -1.5'),
+        ('amp: true', 'needs: {memory: 3}', "needs: unknown key 'memory'; known: cores, gpu_gib, gpu_minutes"),
+        ('amp: true', 'needs: {gpu_minutes: .nan}', 'needs: gpu_minutes must be more than 0, got nan'),
+        ('amp: true', 'needs: {cores: many}', "needs: cores must be a number, got 'many'"),
+        ('amp: true', 'needs: 5', 'size gpu: needs must be a mapping, got 5'),
+        # figures of a paper, beside what says how a row is trained
+        ('title: on regions,', 'paper: {linear-8: 9},', '.regions.: a row that only quotes .* leave seeds out'),
+        (
+            'seeds: 2, curve: 2',
+            'paper: {linear-8: 9}, curve: 2',
+            'is not trained: leave curve out, or say pretrain, op',
+        ),
+        ('seeds: 2, curve: 2', 'paper: {linear-8: 9}, step: 0', 'is not trained: leave step out'),
+        ('seeds: 2, curve: 2', 'paper: {linear-8: 9}, labelled: true', 'is not trained: leave labelled out'),
+        ('seeds: 2, curve: 2', 'paper: {linear-8: 9}, run: grid', 'is not trained: leave run out'),
+        ('seeds: 2, curve: 2', 'paper: {linear-8: 9}, embedder: decoder', 'is not trained: leave embedder out'),
+        (
+            'seeds: 2, curve: 2',
+            'paper: {linear-8: 9}, results: []',
+            'results is of a training, and this row has no res',
+        ),
+        ('seeds: 2, curve: 2', 'paper: {}', '.regions.: paper must give a figure, got {}'),
+        (
+            'name: PiCIE,',
+            'name: PiCIE, pretrain: vice/pre,',
+            '.PiCIE.: pretrain is of a training, and this row has no',
+        ),
+        (
+            'name: PiCIE,',
+            'name: PiCIE, seeds: 3,',
+            '.PiCIE.: a row that only quotes a paper is not trained: leave se',
+        ),
+        ('each: {pretrain: vice/pre}', 'each: {paper: {ViCE: 3}}', "table-3, each: unknown key 'paper'"),
     ],
 )
 def test_mistakes_are_named(tmp_path, old, new, message):
@@ -103,49 +156,29 @@ def test_mistakes_are_named(tmp_path, old, new, message):
 
 
 @pytest.mark.parametrize(
-    'config, old, new, problem',
+    'place, old, new, problem',
     [
-        (
-            'probe/linear',
-            'depth=18',
-            'depth=50',
-            "row 'ViCE (L)': model.backbone.depth is 18 in vice/pre and 50 in probe",
-        ),
-        (
-            'probe/cluster',
-            '[64, 128]',
-            '[64]',
-            'model.decoder.in_channels.1 is 128 in vice/small and unset in probe/cl',
-        ),
+        ('probe/linear', 'depth=18', 'depth=50', "row 'ViCE (L)': model.backbone.depth is 18 in vice/pre and 50 in"),
+        ('probe/cluster', '[64, 128]', '[64]', 'model.decoder.in_channels.1 is 128 in vice/small and unset in probe/c'),
         ('probe/random', 'None', "'some.pth'", 'probe/random reads an embedder, and the row has no pretrain'),
         ('vice/pre', 'interval=100', 'max_keep_ckpts=2', 'keeps its last 2 checkpoints, and a curve needs all'),
         ('vice/pre', 'max_epochs=4', 'max_iters=4', 'has no train_cfg.max_epochs to count epochs by'),
         ('vice/pre', '_size=128', '_size=130', 'base_batch_size=130 is no multiple of batch_size=4'),
+        ('file', f'{{{FILTERS}: 45}}', '{modle.head: 45}', 'linear.py has no modle to be changed'),
+        ('file', f'{{{FILTERS}: 45}}', '{modle: 45}', "probe/linear has no 'modle' that the option"),
+        ('file', f'{{{FILTERS}: 45}}', '{model.lr: 1e-3}', "'1e-3' cannot be given on a command line"),
+        ('file', ", custom_hooks.0.checkpoint: '{run}/mmseg.pth'", '', 'the pretraining would go unused'),
+        ('file', '{name: random, ', f'{AGAIN}    - {{name: random, ', 'shares the folder'),
     ],
 )
-def test_configs_that_do_not_go_together_are_reported(tmp_path, monkeypatch, config, old, new, problem):
-    assert old in CONFIGS[config]
-    monkeypatch.setitem(CONFIGS, config, CONFIGS[config].replace(old, new))
-    found = problems(write_example(tmp_path))
+def test_rows_that_cannot_work_are_reported(tmp_path, monkeypatch, place, old, new, problem):
+    texts = {**CONFIGS, 'file': PAPER, 'vice2/random': CONFIGS['probe/random']}
+    assert old in texts[place]
+    texts[place] = texts[place].replace(old, new)
+    paper = texts.pop('file')
+    monkeypatch.setattr('paper_example.CONFIGS', texts)
+    found = problems(write_example(tmp_path, paper))
     assert any(problem in each for each in found), found
-
-
-@pytest.mark.parametrize(
-    'old, new, problem',
-    [
-        ('{model.decode_head.num_filters: 45}', '{modle.head: 45}', 'linear.py has no modle to be changed'),
-        ('{model.decode_head.num_filters: 45}', '{modle: 45}', "probe/linear has no 'modle' that the option"),
-        ('{model.decode_head.num_filters: 45}', '{model.lr: 1e-3}', "'1e-3' cannot be given on a command line"),
-        (", custom_hooks.0.checkpoint: '{run}/mmseg.pth'", '', 'the pretraining would go unused'),
-        ('{probe: probe/random,', '{probe: vice2/random,', 'shares the folder'),
-    ],
-)
-def test_options_that_cannot_work_are_reported(tmp_path, monkeypatch, old, new, problem):
-    other = '    - {name: again, results: [{probe: probe/random, metrics: [mIoU]}]}\n'
-    monkeypatch.setitem(CONFIGS, 'vice2/random', CONFIGS['probe/random'])
-    assert old in PAPER
-    text = PAPER.replace(old, new, 1).replace('  table-2:', f'{other}  table-2:')
-    assert any(problem in found for found in problems(write_example(tmp_path, text)))
 
 
 def test_tables_are_chosen_by_name_or_number(tmp_path):

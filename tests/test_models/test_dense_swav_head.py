@@ -30,6 +30,14 @@ def make_batch(seed=0, dims=6, num_regions=NUM_REGIONS, num_views=NUM_VIEWS, siz
     return EmbeddingMap(features, size), regions
 
 
+# Weight of a region in the loss: from the number of its image, and its pixels in the primary view.
+LITERAL_WEIGHTS = {
+    'image': lambda image, area: 1 / NUM_REGIONS[image],
+    'region': lambda image, area: 1,
+    'area': lambda image, area: area,
+}
+
+
 def literal_loss(e, regions, head, reduction, normalize_pixels=True):
     """Alg. 2 and 3, line by line."""
     dense = e.dense()
@@ -45,26 +53,14 @@ def literal_loss(e, regions, head, reduction, normalize_pixels=True):
     primary = [(n, i) for n, count in enumerate(NUM_REGIONS) for i in range(count)]
     assignments = sinkhorn_knopp(torch.stack([tree[n, 0, i] for n, i in primary]), head.epsilon, head.sinkhorn_iters)
     q = dict(zip(primary, assignments))
-    if reduction == 'area':
-        area = {(n, i): (regions[n * NUM_VIEWS] == i).sum() for n, i in primary}
-        terms = [
-            -area[n, i] * (q[n, i] * F.log_softmax(tree[n, m, i] / head.temperature, 0)).sum()
-            for n, i in primary
-            for m in range(1, NUM_VIEWS)
-        ]
-        return torch.stack(terms).sum() / sum(area.values()) / (NUM_VIEWS - 1)
-    images = [n for n, count in enumerate(NUM_REGIONS) if count]
-    terms = []
-    for n in images:
-        for m in range(1, NUM_VIEWS):
-            inner = [
-                -(q[n, i] * F.log_softmax(tree[n, m, i] / head.temperature, 0)).sum() for i in range(NUM_REGIONS[n])
-            ]
-            terms.append(torch.stack(inner))
-    if reduction == 'image':
-        return torch.stack([t.mean() for t in terms]).mean()
-    assert reduction == 'region', f'no literal form of {reduction}'
-    return torch.cat(terms).mean()
+    areas = {(n, i): (regions[n * NUM_VIEWS] == i).sum().double() for n, i in primary}
+    weights = {(n, i): LITERAL_WEIGHTS[reduction](n, areas[n, i]) for n, i in primary}
+    terms = [
+        -weights[n, i] * (q[n, i] * F.log_softmax(tree[n, m, i] / head.temperature, 0)).sum()
+        for n, i in primary
+        for m in range(1, NUM_VIEWS)
+    ]
+    return torch.stack(terms).sum() / sum(weights.values()) / (NUM_VIEWS - 1)
 
 
 @pytest.mark.parametrize('reduction', REDUCTIONS)

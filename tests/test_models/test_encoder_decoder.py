@@ -4,12 +4,13 @@ import mmseg.models
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from mmvice.models import EncoderDecoder
 from mmvice.registry import MODELS
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 NORM = dict(type='BN')
 SHAPE = dict(in_channels=32, in_index=2, channels=4, num_classes=3, norm_cfg=NORM)
@@ -18,12 +19,6 @@ HEADS = dict(
     aspp=dict(type='ASPPHead', dilations=(1, 2), **SHAPE),
     deeplab=dict(type='DepthwiseSeparableASPPHead', dilations=(1, 2), c1_in_channels=8, c1_channels=4, **SHAPE),
 )
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 def build(head='fcn', **changes):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from benchmarks.plain.probes import linear_logits
 from mmvice.models import LinearProbeHead
 from mmvice.structures import EmbeddingMap
 
@@ -16,11 +17,6 @@ def make_map(seed=0, size=(13, 18)):
 
 
 ENOUGH = (50, 60)  # pixels of an image, two of which have 1000 for each of 6 channels
-
-
-def layers(head, dense):
-    """1x1 convolution, batch norm, 1x1 convolution: what the probe stands for."""
-    return head.conv_seg(head.norm(head.filters(dense)))
 
 
 def accuracy_after_training(head, e, labels):
@@ -36,7 +32,7 @@ def accuracy_after_training(head, e, labels):
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_filters_with_batch_norm_equal_the_layers(training):
+def test_filters_with_batch_norm_equal_the_linear_logits(training):
     e = make_map()
     head = LinearProbeHead(6, num_classes=3, num_filters=7).double()
     with torch.no_grad():
@@ -45,7 +41,7 @@ def test_filters_with_batch_norm_equal_the_layers(training):
     twin = LinearProbeHead(6, num_classes=3, num_filters=7).double()
     twin.load_state_dict(head.state_dict())
     head.train(training), twin.train(training)
-    folded, unfolded = head(e), layers(twin, e.dense())
+    folded, unfolded = head(e), linear_logits(twin, e.dense())
     torch.testing.assert_close(folded, unfolded, rtol=1e-5, atol=1e-6)
     upstream = torch.randn_like(folded)
     grads = [
@@ -129,7 +125,7 @@ def test_whitened_probe_equals_the_layers_on_whitened_embeddings(num_filters, tr
     twin.load_state_dict(head.state_dict())
     head.train(training), twin.train(training)
     white = F.conv2d(e.dense() - head.center[:, None, None], head.whitening[:, :, None, None])
-    expected = layers(twin, white) if num_filters else twin.conv_seg(white)
+    expected = linear_logits(twin, white) if num_filters else twin.conv_seg(white)
     torch.testing.assert_close(head(e), expected, rtol=1e-5, atol=1e-6)
 
 

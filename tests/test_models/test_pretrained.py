@@ -17,6 +17,8 @@ from mmseg.registry import MODELS as MMSEG
 from mmvice.models.utils import load_pretrained
 from mmvice.registry import MODELS
 
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
+
 NORM = dict(type='BN', requires_grad=True)
 RESNET = dict(type='mmseg.ResNet', depth=18, norm_cfg=NORM)
 TINY = dict(RESNET, base_channels=8, stem_channels=8)
@@ -33,12 +35,6 @@ ASPP = dict(
     norm_cfg=NORM,
 )
 DEEPLAB = dict(type='SegHeadDecoder', embed_dims=6, head=ASPP)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 def vice(backbone=TINY, decoder=TINY_FPN, concepts=5, **kwargs):

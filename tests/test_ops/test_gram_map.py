@@ -4,21 +4,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_bilinear import vectors
 
 from mmvice.ops import bilinear, gram_map
-
-
-def make_rows(shape, dtype=torch.float64, seed=0):
-    return torch.randn(shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 3), st.integers(1, 6), st.integers(1, 6), st.integers(1, 9), st.integers(0, 1000))
 def test_loops_give_what_products_give(batch, height, width, dims, seed):
-    rows = make_rows((batch, height, width, dims), seed=seed)
+    rows = vectors((batch, height, width, dims), seed=seed)
     gram = bilinear._gram_by_loops(rows)
     torch.testing.assert_close(gram, bilinear._gram_by_products(rows))
-    upstream = make_rows(gram.shape, seed=seed + 1)
+    upstream = vectors(gram.shape, seed=seed + 1)
     torch.testing.assert_close(
         bilinear._gradient_by_loops(rows, upstream), bilinear._gradient_by_products(rows, upstream)
     )
@@ -27,7 +24,7 @@ def test_loops_give_what_products_give(batch, height, width, dims, seed):
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 9), st.integers(1, 4), st.booleans())
 def test_an_image_as_networks_lay_it_out_has_the_same(height, width, dims, threads, contiguous):
-    rows = make_rows((1, height, width, dims))
+    rows = vectors((1, height, width, dims))
     features = rows[0].permute(2, 0, 1)
     before = torch.get_num_threads()
     try:
@@ -39,14 +36,14 @@ def test_an_image_as_networks_lay_it_out_has_the_same(height, width, dims, threa
 
 
 def test_the_gradient_is_that_of_the_map():
-    rows = make_rows((2, 3, 4, 5)).requires_grad_()
+    rows = vectors((2, 3, 4, 5)).requires_grad_()
     assert torch.autograd.gradcheck(gram_map, rows)
 
 
 def test_rows_that_are_not_contiguous():
-    features = make_rows((2, 5, 3, 4)).requires_grad_()
+    features = vectors((2, 5, 3, 4)).requires_grad_()
     views = features.permute(0, 2, 3, 1), features.permute(0, 2, 3, 1).contiguous()
-    upstream = make_rows((2, 5, 7))
+    upstream = vectors((2, 5, 7))
     grads = [torch.autograd.grad((gram_map(rows) * upstream).sum(), features)[0] for rows in views]
     torch.testing.assert_close(gram_map(views[0]), gram_map(views[1]))
     torch.testing.assert_close(*grads)
@@ -54,7 +51,7 @@ def test_rows_that_are_not_contiguous():
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 def test_threads_give_what_one_gives(dtype):
-    rows = make_rows((3, 5, 6, 40), dtype)
+    rows = vectors((3, 5, 6, 40), dtype)
     before = torch.get_num_threads()
     results = []
     try:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from mmengine.runner import CheckpointLoader
 
+from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps
+
 TOOLS = Path(__file__).parents[2] / 'tools'
 
 CONFIG = """
@@ -50,3 +52,12 @@ def tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]
         runpy.run_path(str(TOOLS / f'{name}.py'))['main'](argv)
 
     return run
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What checks of a resumed run warn of."""
+    texts = []
+    for module in (resumed_settings, resumed_state, resumed_steps):
+        monkeypatch.setattr(module, 'print_log', lambda text, **_: texts.append(text))
+    return texts

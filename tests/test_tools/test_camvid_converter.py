@@ -9,9 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from mmvice.datasets import CamVidDataset
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/camvid.py'
 LABEL_COLORS = """
@@ -29,12 +30,6 @@ pedestrian: Pedestrian Child CartLuggagePram Animal; bicyclist: Bicyclist Motorc
 COLORS = {entry.split()[3]: tuple(map(int, entry.split()[:3])) for entry in LABEL_COLORS.split(',')}
 GROUP_OF = {name: entry.split(':')[0].strip() for entry in GROUPS.split(';') for name in entry.split(':')[1].split()}
 FRAMES = dict(train=['0001TP_006690', '0006R0_f00930'], val=['0016E5_07959'], test=['Seq05VD_f00000', '0001TP_008550'])
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 
 from mmvice.datasets import Cityscapes27Dataset, CityscapesDataset, COCOStuff27Dataset
 from mmvice.datasets.coco_stuff_classes import COARSE_OF_FINE
 from mmvice.utils import conversion
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 TOOLS = Path(__file__).parents[2] / 'tools/dataset_converters'
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
@@ -22,12 +23,6 @@ CITYSCAPES_LABELS = """
 unlabeled, ego vehicle, rectification border, out of roi, static, dynamic, ground, road, sidewalk, parking,
 rail track, building, wall, fence, guard rail, bridge, tunnel, pole, polegroup, traffic light, traffic sign,
 vegetation, terrain, sky, person, rider, car, truck, bus, caravan, trailer, train, motorcycle, bicycle"""
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 def write(path, array):

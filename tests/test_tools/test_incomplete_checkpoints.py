@@ -12,7 +12,6 @@ from mmengine.logging import HistoryBuffer
 
 from mmvice.cli import use_auto_scale_lr
 from mmvice.cli.errors import explain
-from mmvice.engine.checks import resumed_settings, resumed_state, resumed_steps
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 ENDLESS = ('--cfg-options', 'train_dataloader.sampler.type=InfiniteSampler')
@@ -56,15 +55,6 @@ def refused(tool, toy_config, tmp_path) -> Callable[..., str]:
         return sentence
 
     return run
-
-
-@pytest.fixture
-def said(monkeypatch) -> list[str]:
-    """What is warned of."""
-    texts = []
-    for module in (resumed_settings, resumed_state, resumed_steps):
-        monkeypatch.setattr(module, 'print_log', lambda text, **_: texts.append(text))
-    return texts
 
 
 def changed(content: dict, place: str, value: object) -> dict:

@@ -7,6 +7,7 @@ import mmseg
 import pytest
 import torch
 import torchvision
+from checkpoints import assert_same
 from hostile_files import Payload
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -110,12 +111,6 @@ def main(tool, *arguments):
 
 def state(path):
     return load_checkpoint_file(path)['state_dict']
-
-
-def assert_same(given, expected):
-    assert given.keys() == expected.keys()
-    for name, value in expected.items():
-        assert torch.equal(given[name], value), name
 
 
 @pytest.mark.parametrize(

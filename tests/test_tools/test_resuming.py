@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import line
 from hostile_files import Payload
 
 from mmvice.cli.errors import explain
@@ -31,11 +32,6 @@ DAMAGES = {
     'other bytes': lambda content: os.urandom(len(content)),
     'a page of zeros inside': lambda content: content[:1024] + bytes(512) + content[1536:],
 }
-
-
-def line(path: Path) -> torch.Tensor:
-    """The trained weights of a checkpoint."""
-    return load_checkpoint_file(path)['state_dict']['line.weight']
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +68,7 @@ def test_a_torn_checkpoint_is_named_and_passed_over(run, tool, toy_config, tmp_p
     tool('train', toy_config, '--work-dir', 'run', '--resume', *EIGHT)
     assert len(said) == 1
     assert said[0].startswith('run/iter_6.pth is damaged: ')
-    assert said[0].endswith('Going on from run/iter_4.pth.')
+    assert said[0].endswith('Resuming from run/iter_4.pth.')
     assert torch.equal(line(run / 'iter_8.pth'), line(tmp_path / 'whole/iter_8.pth'))
     assert load_checkpoint_file(torn)['meta']['iter'] == 6
 
@@ -105,7 +101,7 @@ def test_checkpoints_of_a_longer_run_are_not_gone_on_from(run, tool, toy_config,
 def test_none_whole_is_an_error_and_no_new_start(run, tool, toy_config):
     for path in run.glob('*.pth'):
         path.write_bytes(b'torn')
-    with pytest.raises(DamagedCheckpointError, match=r'iter_6\.pth is damaged.*iter_2\.pth is damaged.*start afresh'):
+    with pytest.raises(DamagedCheckpointError, match=r'iter_6\.pth is damaged.*iter_2\.pth is damaged.*start anew'):
         tool('train', toy_config, '--work-dir', 'run', '--resume', *EIGHT)
     assert {path.read_bytes() for path in run.glob('*.pth')} == {b'torn'}
 

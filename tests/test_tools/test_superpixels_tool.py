@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 from mmvice.datasets import SeededIndex
 from mmvice.registry import DATASETS
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = """
@@ -34,12 +35,6 @@ train_dataloader = dict(dataset=dict(
     ],
 ))
 """
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import line
 from hostile_files import Payload
 from mmengine.config import Config
 
@@ -16,11 +17,6 @@ from mmvice.engine.cpu_processes import prepare_cpu_processes
 from mmvice.utils.checkpoint import load_checkpoint_file
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-
-
-def line(path: Path) -> torch.Tensor:
-    """The trained weights of a checkpoint."""
-    return load_checkpoint_file(path)['state_dict']['line.weight']
 
 
 def test_resume_goes_on_where_the_run_stopped(tool, toy_config, tmp_path):

@@ -249,9 +249,12 @@ def test_classes_of_a_fine_tuned_segmentor(refused, tmp_path):
     'option, words',
     [
         ('optim_wrapper.optimizer.learning_rate=1', ["argument 'learning_rate'", 'it takes params, lr, betas']),
-        ('optim_wrapper.optimizer.type=Adaam', ["optim_wrapper.optimizer.type='Adaam' is no optimizer"]),
+        ('optim_wrapper.optimizer.type=Adaam', ["optim_wrapper.optimizer.type='Adaam' is not an optimizer"]),
         ('optim_wrapper.clip=1', ["argument 'clip'", 'OptimWrapper']),
-        ('optim_wraper.optimizer.lr=1', ["'optim_wraper' is no setting", "is 'optim_wrapper' meant?", 'pretrain.py']),
+        (
+            'optim_wraper.optimizer.lr=1',
+            ["'optim_wraper' is not a setting", "did you mean 'optim_wrapper'?", 'pretrain.py'],
+        ),
         ('model.head.num_concept=9', ["argument 'num_concept'", 'num_concepts']),
         ('model.head.type=DenseSwavHead', ['DenseSwavHead is not in the mmvice::model registry']),
         ('model.head.epsilon=0', ['epsilon must be positive', '0']),
@@ -380,7 +383,7 @@ def test_batch_norm_of_one_value_per_channel_in_small_images(refused, tmp_path):
 def test_mistyped_names_of_settings(refused, probe, weights, name):
     probe.write_text(f'{probe.read_text()}\ntest_dataloder = dict(batch_size=2)\n')
     message = refused(name, probe, *[weights] * (name == 'test'))
-    assert "'test_dataloder' is no setting" in message and "is 'test_dataloader' meant?" in message
+    assert "'test_dataloder' is not a setting" in message and "did you mean 'test_dataloader'?" in message
 
 
 def test_learning_rates_of_parameters_that_are_not_there(tool, pretrain, tmp_path):

@@ -109,7 +109,7 @@ def test_a_portable_greymap_says_itself_what_is_white(warned):
 def test_other_values_need_a_range_and_never_wrap(kind, bands):
     values = np.linspace(0 if kind is np.uint32 else -100, 100, 60).reshape(5, 12).astype(kind)
     content = tiff(np.repeat(values[..., None], bands, 2))
-    with pytest.raises(UnusableFileError, match='nothing says which is white: give LoadImageFromFile value_range'):
+    with pytest.raises(UnusableFileError, match='their white is unknown: give LoadImageFromFile value_range'):
         decode_image(content)
     image = decode_image(content, value_range=(-100, 100))
     expected = np.rint((values.astype(float) + 100) * (255 / 200))
@@ -120,9 +120,9 @@ def test_other_values_need_a_range_and_never_wrap(kind, bands):
 @pytest.mark.parametrize(
     ('gaps', 'told'),
     [
-        ([np.nan], '2.0 to 41.0, and nothing says'),
-        ([np.inf, np.nan], '2.0 to 41.0, and nothing'),
-        ([-np.inf], '2.0 to 41.0, and nothing'),
+        ([np.nan], '2.0 to 41.0, and their white'),
+        ([np.inf, np.nan], '2.0 to 41.0, and their white'),
+        ([-np.inf], '2.0 to 41.0, and their white'),
         ([np.nan] * 40, 'none of which is finite'),
         ([np.inf] * 40, 'none of which is finite'),
     ],

@@ -88,7 +88,7 @@ def test_a_device_that_is_not_there_is_named(name):
     kind = name.partition(':')[0]
     if kind == 'mps' and torch.backends.mps.is_available() or kind == 'xpu' and torch.xpu.is_available():
         pytest.skip('this machine has one')
-    with pytest.raises(ValueError, match=f'device {name} was asked for, but PyTorch finds no {kind.upper()} device'):
+    with pytest.raises(ValueError, match=f'device {name} does not exist: PyTorch finds no {kind.upper()} device'):
         checked_device(name)
     assert checked_device('cpu') == torch.device('cpu')
 

@@ -148,7 +148,7 @@ def test_unusable_label_maps(name):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (encode(scene(), 'PNG'), 'must have one channel of ids, but has the channels RGB: an image of colours'),
+        (encode(scene(), 'PNG'), 'must have one channel of ids, but has the channels RGB: is it a colour image'),
         (encode(Image.merge('LA', [Image.fromarray(LABELS)] * 2), 'PNG'), 'has the channels LA'),
         (encode(LABELS, 'JPEG'), 'is a JPEG, which changes ids as it compresses: store label maps as PNG'),
         (encode(Image.fromarray(LABELS.astype(np.float32)), 'TIFF'), 'but has floating-point numbers'),

@@ -54,7 +54,7 @@ def test_what_is_decoded_and_what_is_looked_for_are_the_same_formats():
         b'GRIB\0\0\0\1',
         b'Pf\n',
     ):
-        with pytest.raises(UnusableFileError, match='is no image of a known format|damaged header'):
+        with pytest.raises(UnusableFileError, match='is not an image of a known format|damaged header'):
             decode_image(content.ljust(4000, b'\0'))
     pfm = encode(Image.fromarray(SQUARE[..., 0].astype(np.float32)), 'PPM')
     for decode in (decode_image, decode_labels):

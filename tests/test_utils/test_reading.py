@@ -278,7 +278,9 @@ def test_backend_that_cannot_decode_sound_images_is_told(tmp_path):
     (tmp_path / 'damaged.jpg').write_bytes((tmp_path / 'sound.jpg').read_bytes()[:40])
     for backend, name in names.items():
         load = LoadImageFromFile(imdecode_backend=backend)
-        with pytest.raises(ValueError, match=f"imdecode_backend='{backend}' cannot decode a sound image") as caught:
+        with pytest.raises(
+            ValueError, match=f"imdecode_backend='{backend}' cannot decode an undamaged image"
+        ) as caught:
             load(dict(img_path=str(tmp_path / name)))
         assert not isinstance(caught.value, UnusableFileError) and name in str(caught.value)
         with pytest.raises(UnusableFileError, match='damaged.jpg'):

@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 import torchvision
+from checkpoints import assert_same
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from mmpretrain.registry import MODELS as MMPRETRAIN
@@ -74,12 +75,6 @@ def schemes(monkeypatch):
     """Let a test turn safe loading on for itself alone."""
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
-
-
-def assert_same(given, expected):
-    assert given.keys() == expected.keys()
-    for name, value in expected.items():
-        assert torch.equal(given[name], value), name
 
 
 def accounted(weights):

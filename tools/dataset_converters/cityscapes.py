@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Make the 19- and 27-class label maps of Cityscapes from the published label ids, beside them or in another folder.
 
-The 19 classes are Cityscapes' train ids, the same files as its own scripts make; the 27 classes are the label ids
-7..33, as in PiCIE. All other labels become 255, which is ignored. Finished files are left as they are, so that an
-interrupted run goes on where it stopped when it is started again.
+The 19 classes are Cityscapes' train ids, in the same files as by its own scripts. The 27 classes are the label ids
+7..33, as in PiCIE. All other labels become 255, which is ignored. Finished files are not written again, so an
+interrupted run continues where it stopped.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def plan(root: Path, split: str) -> tuple[list[str], list[str]]:
-    """The frames with label ids, as '<city>/<name>', and what is missing from the published data."""
+    """The frames with label ids, as '<city>/<name>', and the missing parts of the published data."""
     images, labels = (
         [
             os.path.relpath(path, root / kind / split)[: -len(suffix)]
@@ -85,7 +85,7 @@ def plan(root: Path, split: str) -> tuple[list[str], list[str]]:
 
 
 def convert_all(args: argparse.Namespace) -> None:
-    """Check that all is there, then write the label maps."""
+    """Check that all files exist, then write the label maps."""
     root = args.data_root
     require_folders([root / kind / split for kind in ('leftImg8bit', 'gtFine') for split in NUM_IMAGES], LAYOUT)
     plans = {split: plan(root, split) for split in NUM_IMAGES}

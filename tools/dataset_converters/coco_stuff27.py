@@ -2,8 +2,8 @@
 """Make the 27-class label maps and image lists of COCOStuff27Dataset from the published COCO-Stuff 164k.
 
 The 182 labels become the 27 coarse classes by the table in mmvice/datasets/coco_stuff_classes.py. Only the images of
-the curated lists of IIC are converted, on which IIC, PiCIE and ViCE are measured. Finished files are left as they are,
-so that an interrupted run goes on where it stopped when it is started again.
+IIC's curated lists are converted. IIC, PiCIE and ViCE are measured on them. Finished files are not written again, so an
+interrupted run continues where it stopped.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def read_ids(path: Path) -> list[str]:
 
 
 def plan(root: Path, split: str) -> tuple[list[str], list[str]]:
-    """The curated ids that can be converted, and what is missing from the published data."""
+    """The curated ids that can be converted, and the missing parts of the published data."""
     source = root / 'curated' / split / CURATED
     ids = read_ids(source)
     images, maps = (
@@ -89,7 +89,7 @@ def plan(root: Path, split: str) -> tuple[list[str], list[str]]:
 
 
 def convert_all(args: argparse.Namespace) -> None:
-    """Check that all is there, write the label maps, then the lists."""
+    """Check that all files exist, write the label maps, then the lists."""
     root, table = args.data_root, label_table(COARSE_OF_FINE)
     out = args.out_dir or root
     require_folders([root / kind / split for kind in ('images', 'stuffthingmaps') for split in NUM_CURATED], LAYOUT)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Draw subsets of a list of images, as for fine-tuning with few labels (Table 11).
 
-A subset is drawn at random, whatever the classes on its images, and depends on the names in the list and the seed only.
-With one seed, the smaller subsets lie within the larger ones. A subset of ratio r has floor(r * n) of the n names, in
-the order of the list.
+A subset is drawn at random, without regard to classes. It depends only on the names in the list and the seed. With one
+seed, a larger subset contains each smaller one. A subset of ratio r has floor(r * n) of the n names, in the order of
+the list.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=ratio,
         nargs='+',
         metavar='R',
-        help='shares of the list (default: those of Table 11, 0.001 0.01 0.05 0.1 0.5 1, that are a name or more)',
+        help='shares of the list (default: those of Table 11, 0.001 0.01 0.05 0.1 0.5 1, with at least one name)',
     )
     parser.add_argument('--seed', type=seed, default=0, help='seed of the draw (default: %(default)s)')
     return parser.parse_args(argv)

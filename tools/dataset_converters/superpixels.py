@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Compute the superpixels of a pretraining config once, and store them for LoadSuperpixels.
 
-What is stored is what the config's own SuperpixelSLIC would give, for every image of its train data set: training
-samples are the same, bit for bit. The tool says first how much space that will take, and last how to change the config.
-Finished files are left as they are, so that an interrupted run goes on where it stopped when it is started again.
+The files have the result of the config's own SuperpixelSLIC for every image of its train data set, so training samples
+are the same, bit for bit. The tool first prints the space that it needs, and at the end how to change the config.
+Finished files are not written again, so an interrupted run continues where it stopped.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def steps_to_superpixels(pipeline: Sequence[dict]) -> list[dict]:
 
 
 def image_root(dataset: UnlabeledImageDataset) -> str:
-    """The folder that the images of a data set are in: its data root, else what its image folders have in common."""
+    """The folder of a data set's images: its data root, else the common parent of its image folders."""
     if dataset.data_root:
         return dataset.data_root
     folders = [folder or os.curdir for folder in dataset.folders]
@@ -94,7 +94,7 @@ def image_root(dataset: UnlabeledImageDataset) -> str:
 
 
 def check_place(dataset: UnlabeledImageDataset, output_dir: str) -> None:
-    """ValueError if the data set would take the superpixels for images the next time."""
+    """Raise ValueError if the data set would read the superpixels as images the next time."""
     target = os.path.realpath(output_dir)
     for folder in () if dataset.list_files else map(os.path.realpath, dataset.folders):
         if os.path.commonpath([folder, target]) == folder:
@@ -102,7 +102,7 @@ def check_place(dataset: UnlabeledImageDataset, output_dir: str) -> None:
 
 
 def check_manifest(output_dir: str, steps: Sequence[dict]) -> None:
-    """Note down what the files of a folder are made by; ValueError if those in it were made by something else."""
+    """Record the settings of the files in a folder; raise ValueError if its files have other settings."""
     made_by = json.dumps(dict(format=FORMAT, steps=steps), indent=2, default=str) + '\n'
     path = Path(output_dir, MANIFEST)
     if path.is_file() and path.read_text(encoding='utf-8') != made_by:
@@ -115,7 +115,7 @@ def check_manifest(output_dir: str, steps: Sequence[dict]) -> None:
 
 
 def estimate(paths: Sequence[str], pipeline: bytes, min_size: int, output_dir: str) -> str:
-    """How much space the superpixels of all images will take, by a sample of them."""
+    """Estimate the space for the superpixels of all images from a sample."""
     sample = paths[:: -(-len(paths) // NUM_SAMPLES)]
     found = [compute_superpixels(path, pipeline, min_size) for path in sample]
     sizes = [len(encode_superpixels(superpixels)) for superpixels in found if not isinstance(superpixels, Skipped)]
@@ -132,7 +132,7 @@ def config_lines(config: str, dataset: ConfigDict, options: Sequence[str], outpu
     """A config that trains with the stored superpixels.
 
     Args:
-        config: The config that they are of.
+        config: The config of the superpixels.
         dataset: Its train data set, with the settings of the command line.
         options: Names of these settings.
         output_dir, img_root: As ``LoadSuperpixels`` takes them.
@@ -172,7 +172,7 @@ def _literal(value: object) -> str:
 
 
 def convert_all(args: argparse.Namespace) -> None:
-    """Check, estimate, compute, and say how to go on."""
+    """Check, estimate, compute, and print the next step."""
     use_console_without_run()
     cfg = Config.fromfile(Path(args.config).expanduser())
     merge_options(cfg, args.cfg_options)

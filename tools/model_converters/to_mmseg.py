@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Write backbone and decoder of a ViCE checkpoint under MMSegmentation's own names, to fine-tune a stock segmentor.
 
-The decoder goes along if it is a decode head of MMSegmentation (SegHeadDecoder: DeepLabV3+, Semantic FPN); the light
-FPN has no counterpart there, so its backbone goes alone. The last layer of the decoder gives D-channel embeddings: it
-becomes the classifier decode_head.conv_seg of a config with num_classes = D, and is left out otherwise, because the
-classifier is then a new one. tools/model_converters/to_vice.py is the way back.
+The decoder is exported if it is a decode head of MMSegmentation (SegHeadDecoder: DeepLabV3+, Semantic FPN).
+MMSegmentation has no light FPN, so only the backbone of such a model is exported. The last layer of the decoder gives
+D-channel embeddings. It becomes the classifier decode_head.conv_seg of a config with num_classes = D. Otherwise it is
+left out, because the classifier is then a new one. tools/model_converters/to_vice.py converts back.
 """
 
 import argparse
@@ -58,8 +58,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--mmseg-config',
-        help='config of the segmentor that is to take the weights, a file or the name of one that MMSegmentation '
-        'brings: its model is built and compared',
+        help='config of the segmentor for the weights, a file or the name of a config in MMSegmentation: its model is '
+        'built and compared',
     )
     parser.add_argument(
         '--cfg-options',
@@ -73,7 +73,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def to_mmseg_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Backbone and decode head under MMSegmentation's names; a decoder that it does not have is left out.
+    """Backbone and decode head under MMSegmentation's names; leave out a decoder that MMSegmentation lacks.
 
     Args:
         weights: Weights under mmvice's names.
@@ -91,7 +91,7 @@ def load_mmseg_config(location: str, options: dict | None) -> Config:
     """Read a config file, or one by its path below ``configs`` in the installed MMSegmentation.
 
     Raises:
-        FileNotFoundError: If neither is there.
+        FileNotFoundError: If neither exists.
     """
     shipped = Path(mmseg.__file__).parent / '.mim' / 'configs' / location
     file = next((path for path in (Path(location).expanduser(), shipped) if path.is_file()), None)
@@ -111,10 +111,10 @@ def build(cfg: Config) -> BaseModel:
 
 
 def check_segmentor(segmentor: BaseModel, weights: Mapping[str, Tensor], name: str) -> list[str]:
-    """Compare the weights with a stock segmentor, and name what of it they leave to be learned anew.
+    """Compare the weights with a stock segmentor, and name its parts that stay random.
 
     Raises:
-        ValueError: If a weight is left over, of another shape, or missing from a part that the file has.
+        ValueError: If a weight is unused, of another shape, or missing from a part in the file.
     """
     own = segmentor.state_dict()
     fresh = ['auxiliary_head.', *([] if _has(weights, 'decode_head.') else ['neck.', 'decode_head.'])]
@@ -128,10 +128,10 @@ def check_segmentor(segmentor: BaseModel, weights: Mapping[str, Tensor], name: s
 
 @torch.no_grad()
 def compare_features(model: BaseModel, segmentor: BaseModel, with_decoder: bool) -> str:
-    """Run both networks on the same random image, and say by how much their features differ at most.
+    """Run both networks on the same random image, and report the largest difference of their features.
 
-    The features are those of the last backbone stage, or the input of the last layer where the decoder goes along: what
-    differs although the weights are the same is strides, dilations, or how maps are aligned.
+    The features are those of the last backbone stage, or the input of the last layer if the decoder is exported. With
+    the same weights, they only differ by strides, dilations, or the alignment of maps.
     """
     image = torch.randn(1, 3, PROBE_SIZE, PROBE_SIZE, generator=torch.Generator().manual_seed(0))
     maps = [part.backbone(image) for part in (model, segmentor)]
@@ -151,7 +151,7 @@ def compare_features(model: BaseModel, segmentor: BaseModel, with_decoder: bool)
 
 
 def _input_of(layer: nn.Module, network: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
-    """What a layer of a network is given when the network runs."""
+    """The input of a layer when the network runs."""
     seen = []
     handle = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     try:
@@ -166,9 +166,9 @@ def _has(weights: Iterable[str], prefix: str) -> bool:
 
 
 def run(args: argparse.Namespace) -> list[str]:
-    """Convert, check and write; returns what there is to say."""
+    """Convert, check and write; return the messages."""
     if args.cfg_options and not args.mmseg_config:
-        raise ValueError('--cfg-options changes --mmseg-config: name that, too')
+        raise ValueError('--cfg-options changes --mmseg-config: give that too')
     model = build(Config.fromfile(args.config)) if args.config else None
     source = read_weights(args.checkpoint) if model is None else weights_for(model, args.checkpoint)
     if not _has(source.weights, 'backbone.'):
@@ -234,7 +234,7 @@ def _usage(args: argparse.Namespace, weights: Mapping[str, Tensor]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert, and say what was written and how to use it."""
+    """Convert, and print the result and its use."""
     args = parse_args(argv)
     try:
         with writing_told({'OUT': args.out}):

@@ -1,13 +1,13 @@
 #!/usr/bin/env python
 """Convert weights of other projects to a checkpoint with mmvice's names.
 
-Recognised are the authors' ViCE checkpoints (VISSL), ResNets with torchvision's names, classifiers and self-supervised
-models of MMPretrain, segmentors of MMSegmentation, and mmvice's own checkpoints, of which the weights alone are kept.
-With --config and a TimmEncoder in it also what timm and the authors of its networks publish (DINO to DINOv3, MAE, ...).
-Every weight is taken, or left out by a rule that the table names; one that no rule covers is an error.
+It reads the authors' ViCE checkpoints (VISSL), ResNets with torchvision's names, classifiers and self-supervised models
+of MMPretrain, segmentors of MMSegmentation, and the weights of mmvice's own checkpoints. With --config and a
+TimmEncoder in it, it also reads what timm and the authors of its networks publish (DINO to DINOv3, MAE, ...). Every
+weight is taken, or left out by a rule that the table names. A weight without a rule is an error.
 
-model.pretrained and model.embedder_checkpoint in configs read the same formats directly: a conversion is for looking at
-what a file has, and for handing on a clean one.
+model.pretrained and model.embedder_checkpoint in configs read the same formats directly. Convert a file to inspect its
+content, or to pass on a clean one.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def convert(source: str, config: str | None = None) -> Weights:
     """Read weights, and compare them with the model of a config if one is given.
 
     Raises:
-        ValueError: If the file has no weights, some are not accounted for, or they do not fit.
+        ValueError: If the file has no weights, some are unknown, or they do not fit.
     """
     if config is None:
         weights = read_weights(source)
@@ -75,7 +75,7 @@ def convert(source: str, config: str | None = None) -> Weights:
 
 
 def table(weights: Weights) -> str:
-    """What was taken, left out and kept, by part and rule."""
+    """The taken, dropped and kept weights, by part and rule."""
     rows = [('format', weights.format.name)]
     rows += [(f'{count} taken', part) for part, count in weights.counts().items()]
     rows += [(f'{len(names)} dropped', reason) for reason, names in weights.dropped.items()]
@@ -85,7 +85,7 @@ def table(weights: Weights) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert, write and say what became of every weight."""
+    """Convert, write and print the table of all weights."""
     args = parse_args(argv)
     try:
         weights = convert(args.source, args.config)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw the views, regions and masks that a pretraining config makes of its images, one picture an image."""
+"""Draw the views, regions and masks of a pretraining config, one picture an image."""
 
 import argparse
 import os
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def draw(args: argparse.Namespace) -> None:
-    """Draw the pictures that the command line asks for."""
+    """Draw the pictures according to the command line."""
     use_console_without_run()
     cfg = Config.fromfile(args.config)
     merge_options(cfg, args.cfg_options)
@@ -100,7 +100,7 @@ def draw(args: argparse.Namespace) -> None:
 
 
 def has_display() -> bool:
-    """Tell whether a window can be opened; OpenCV ends the process where it cannot."""
+    """Whether a window can be opened; otherwise OpenCV would end the process."""
     return sys.platform != 'linux' or bool(os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'))
 
 

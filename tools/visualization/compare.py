@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Show what several models make of the same images, side by side (Fig. 6 and 10 of the paper).
+"""Show the results of several models on the same images, side by side (Fig. 6 and 10 of the paper).
 
-A row for each image: the image, the truth, and a column for each model: the classes of a linear or cluster probe, or
-the learned concepts of a ViCE model. Written are a page, index.html, and one picture with everything, index.png.
+Each image has a row with the image, the truth, and a column for each model. The column has the classes of a linear or
+cluster probe, or the learned concepts of a ViCE model. The tool writes a page, index.html, and one picture of all rows,
+index.png.
 """
 
 import argparse
@@ -74,8 +75,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         required=True,
         dest='models',
         metavar=('NAME', 'CONFIG', 'CHECKPOINT'),
-        help='a model and the title of its column; again for every further model. CHECKPOINT may be a work folder: its '
-        'latest one',
+        help='a model and the title of its column; repeat for further models. CHECKPOINT may be a work folder, which '
+        'means its latest checkpoint',
     )
     parser.add_argument(
         '--labels', metavar='DIR', help='folder with label maps, PNGs of class ids: images that have one are shown'
@@ -84,7 +85,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--suffixes',
         nargs=2,
         metavar=('IMAGE', 'LABEL'),
-        help='ends of the names of images and label maps where these differ (default: the extension and .png)',
+        help='endings of the names of images and label maps (default: the extension and .png)',
     )
     parser.add_argument(
         '--max-images', type=positive, default=8, metavar='N', help='at most N, evenly spread (default: %(default)s)'
@@ -105,8 +106,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--size',
         type=positive,
         metavar='PIXELS',
-        help='the networks get images with a longer side above this shrunk to it (default: for each model the scale of '
-        'its training, as the steps of its config that resize have it)',
+        help='longest side of the images for the networks; larger ones are downsized (default: for each model the '
+        'scale of its training)',
     )
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the sampled pixels and of k-means (default: 0)')
@@ -123,7 +124,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 class Compared(NamedTuple):
-    """A model, and what is shown of it."""
+    """A model and its columns."""
 
     name: str
     model: BaseModel
@@ -136,7 +137,7 @@ class Compared(NamedTuple):
     """Clusters or concepts, each a column of its own."""
 
     def titles(self) -> list[str]:
-        """Titles of the model's columns; that of its classes is its name alone."""
+        """Titles of the model's columns; the column of classes has only the model's name."""
         others = ['principal components'] if self.pca else []
         others += [labels.title for _, labels in self.cuts]
         return [*([self.name] if self.classes else []), *(f'{self.name}: {title}' for title in others)]
@@ -154,13 +155,13 @@ class Compared(NamedTuple):
 
 
 def paint(image: np.ndarray, ids: np.ndarray, colors: np.ndarray, border: bool = False) -> np.ndarray:
-    """Ids (H, W) as colours over an image given as BGR; classes go without borders, which would cover thin ones."""
+    """Ids (H, W) as colours over an image given as BGR; classes have no borders, which would cover thin ones."""
     rgb = enlarge_small(image[..., ::-1], SMALL)
     return draw_labels(enlarge_small(ids, SMALL), colors, rgb, alpha=OPACITY, border=border)
 
 
 def load(args: argparse.Namespace, images: Sequence[str], reader: ImageReader) -> list[Compared]:
-    """Load every model, and fit what it needs to the images."""
+    """Load every model, and fit its components and clusters to the images."""
     device = choose_device(args.device)
     compared = []
     for name, config, checkpoint in args.models:
@@ -208,9 +209,9 @@ def rows(
     labels: dict[str, Path],
     classes: Labels | None,
 ) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Path and pictures of every image; one whose label map does not fit is left out.
+    """Path and pictures of every image; an image is left out if its label map does not fit.
 
-    Each model gets the image as its own config's loader reads it; the image alone is shown as the first model's does.
+    Each model gets the image as read by its own config's loader; the picture of the image is that of the first model.
     """
     probe = next((one.model for one in compared if one.classes), None)
     dataset = (probe.cfg.get('test_dataloader') or {}).get('dataset') or {} if probe is not None else {}
@@ -233,7 +234,7 @@ def rows(
 
 
 def run(args: argparse.Namespace) -> Path:
-    """Do what the command line asks for; return the folder of the results."""
+    """Write the comparison; return the folder of the results."""
     images = find_images(args.images)
     labels = find_labels(images, args.labels, args.suffixes) if args.labels else {}
     images = spread(list(labels) if args.labels else images, args.max_images)
@@ -264,7 +265,7 @@ def run(args: argparse.Namespace) -> Path:
 
 
 def facts(args: argparse.Namespace, compared: Sequence[Compared], shown: int) -> dict[str, str]:
-    """What stands above the pictures of the page."""
+    """The facts above the pictures of the page."""
     result = {'images': f'{shown} of {", ".join(args.images)}'}
     if args.labels:
         result['truth'] = args.labels
@@ -275,7 +276,7 @@ def facts(args: argparse.Namespace, compared: Sequence[Compared], shown: int) ->
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the pictures and say where they are."""
+    """Write the pictures and print their paths."""
     args = parse_args(argv)
     try:
         with writing_told({'--output-dir DIR': args.output_dir}):

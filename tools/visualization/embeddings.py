@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Show what a trained model makes of any images: principal components, clusters or concepts, classes.
+"""Show the embeddings of images by a trained model: principal components, clusters or concepts, classes.
 
 Every image gets a panel: the image, the three principal components of its embeddings as red, green and blue (Fig. 5 of
 the paper), the clusters of the embeddings (Fig. 9), and for a probe its segmentation. Components and clusters are those
@@ -106,8 +106,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--size',
         type=positive,
         metavar='PIXELS',
-        help='the network gets images with a longer side above this shrunk to it (default: the scale of training, as '
-        'the steps of the config that resize have it); the pictures keep up to 1024 pixels',
+        help='longest side of the images for the network; larger ones are downsized (default: the scale of training); '
+        'the pictures keep up to 1024 pixels',
     )
     parser.add_argument(
         '--save-raw',

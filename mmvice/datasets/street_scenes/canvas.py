@@ -1,4 +1,4 @@
-"""Drawing colour, label and depth together, so that labels are exact whatever is drawn."""
+"""Drawing colour, label and depth together, so that labels are always exact."""
 
 import math
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ class Camera:
 
     Args:
         focal: Focal length in pixels.
-        vanishing_point: (x, y) pixels that the road runs to if it is straight.
+        vanishing_point: (x, y) pixel where a straight road meets the horizon.
         height: Metres above the ground.
         bend: Sideways shift of the road in metres per square metre of distance.
     """
@@ -51,7 +51,7 @@ class Canvas:
         self.camera = camera
 
     def polygon(self, points: np.ndarray, colour: np.ndarray, label: int | None = None, depth: float = FAR) -> None:
-        """Fill a convex polygon given in pixels; without a label it is a detail of what lies there already."""
+        """Fill a convex polygon given in pixels; without a label, the pixels keep their labels."""
         corners = _fixed(points)
         cv2.fillConvexPoly(self.image, corners, _scalar(colour), shift=_SUBPIXEL_BITS)
         if label is not None:

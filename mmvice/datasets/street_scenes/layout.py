@@ -1,4 +1,4 @@
-"""What stands where: a street drawn from a generator, in metres."""
+"""The layout of a random street, in metres."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ NEAR, BACKDROP = 1.6, 130.0
 
 @dataclass
 class Thing:
-    """Something that stands on the street: its kind, the place of its foot, its size and a seed of its own look."""
+    """An object on the street: its kind, the position of its foot, its size and the seed of its appearance."""
 
     kind: str
     x: float
@@ -33,7 +33,7 @@ class Block:
 
 @dataclass
 class Street:
-    """Widths in metres from the middle of the road outwards, on the (left, right) side, and everything on it."""
+    """Widths in metres from the middle of the road outwards, on the (left, right) side, and all objects."""
 
     kerb: tuple[float, float]
     verge: tuple[float, float]

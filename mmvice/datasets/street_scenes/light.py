@@ -1,4 +1,4 @@
-"""Weather, time of day and camera: what changes the colours of a whole scene."""
+"""Weather, time of day and camera, which change the colours of a whole scene."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,8 @@ _SKIES = (
 class Light:
     """One scene's light and camera.
 
-    ``sun_side`` is where the light comes from (-1 left, 1 right), ``contrast`` that between lit and shaded fronts
-    (0..1), ``visibility`` the distance in metres at which haze has taken two thirds of a colour.
+    ``sun_side`` is the side of the light (-1 left, 1 right). ``contrast`` is between lit and shaded fronts (0..1).
+    ``visibility`` is the distance in metres at which haze has replaced two thirds of a colour.
     """
 
     zenith: np.ndarray
@@ -67,7 +67,7 @@ def draw_light(generator: np.random.Generator) -> Light:
 
 
 def add_haze(image: np.ndarray, depth: np.ndarray, light: Light) -> np.ndarray:
-    """Mix the horizon's colour into everything but the sky, by distance; (H, W, 3) uint8 to float32."""
+    """Blend everything but the sky into the horizon's colour by distance; (H, W, 3) uint8 to float32."""
     kept = np.exp(depth * np.float32(-1 / light.visibility))
     kept[depth > 1e3] = 1
     haze = light.horizon.astype(np.float32)
@@ -75,7 +75,7 @@ def add_haze(image: np.ndarray, depth: np.ndarray, light: Light) -> np.ndarray:
 
 
 def expose(image: np.ndarray, light: Light, generator: np.random.Generator) -> np.ndarray:
-    """What a small camera makes of a scene: exposure, white balance, tone curve, blur, noise; float32 to uint8."""
+    """Simulate a small camera: exposure, white balance, tone curve, blur, noise; float32 to uint8."""
     height, width = image.shape[:2]
     gain = np.clip(light.exposure * light.cast, 0.2, 2).astype(np.float32)
     scaled = np.maximum(image * (gain / 255), 0)

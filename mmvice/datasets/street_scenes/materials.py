@@ -1,4 +1,4 @@
-"""Colours (BGR, 0..255) and textures. Every class draws from ranges that the others draw from as well."""
+"""Colours (BGR, 0..255) and textures. The colour ranges of the classes overlap."""
 
 from functools import lru_cache
 

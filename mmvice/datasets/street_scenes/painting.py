@@ -1,4 +1,4 @@
-"""One painter for each kind of thing: layout and light in, colour, label and depth on the canvas out."""
+"""One painter for each kind of object: it draws colour, label and depth on the canvas from layout and light."""
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ def paint_sky(canvas: Canvas, light: Light, generator: np.random.Generator) -> N
 
 
 def paint_backdrop(canvas: Canvas, light: Light, generator: np.random.Generator) -> None:
-    """What closes the view at the horizon: woods, or roofs."""
+    """The background at the horizon: woods or roofs."""
     camera, width = canvas.camera, canvas.label.shape[1]
     wooded = generator.random() < 0.55
     colour = draw_colour(generator, 'vegetation' if wooded else 'building') * 0.8
@@ -53,7 +53,7 @@ def paint_backdrop(canvas: Canvas, light: Light, generator: np.random.Generator)
 
 
 def paint_ground(canvas: Canvas, street: Street, light: Light, generator: np.random.Generator) -> None:
-    """Road, pavements and verges with their markings, and the shadows that fall on them."""
+    """Road, pavements and verges with their markings and shadows."""
     height, width = canvas.label.shape
     first, x, z = canvas.camera.ground(height, width)
     near = np.minimum(1, 9 / z)
@@ -122,7 +122,7 @@ def _markings(x, z, distance, kerb, crossed, street: Street, generator) -> np.nd
 
 
 def _shadows(canvas: Canvas, street: Street, light: Light, first: int, x, z) -> np.ndarray:
-    """Share of the light that is kept from the ground, (rows, width) in 0..1."""
+    """Share of the light that shadows keep from the ground, (rows, width) in 0..1."""
     shade = np.zeros(x.shape, np.uint8)
     reach = 0.9
     if light.contrast > 0.15:
@@ -320,7 +320,7 @@ _TYRE, _GLASS = np.array([34.0, 33, 32]), np.array([92.0, 84, 78])
 def _vehicle(canvas: Canvas, car: Thing, light: Light, generator: np.random.Generator) -> None:
     """A body and a narrower cabin: the flank that can be seen, then the end that faces the camera.
 
-    Details are left out where they would be smaller than a pixel or two.
+    Details smaller than a pixel or two are left out.
     """
     kind, near, far = car.style % 4, max(car.z, NEAR), car.z + car.length
     paint = draw_colour(np.random.default_rng(car.style), 'vehicle')

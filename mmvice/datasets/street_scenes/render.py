@@ -12,8 +12,8 @@ SUPERSAMPLING = 2
 def render_street_scene(seed: int, index: int, size: tuple[int, int] = (96, 128)) -> tuple[np.ndarray, np.ndarray]:
     """Scene ``index`` of the series ``seed``: image (H, W, 3) uint8 BGR and class ids (H, W) uint8.
 
-    The result depends on the arguments alone, not on calls before or on any global generator. The image is drawn
-    at twice the size and averaged; a pixel's label is that of the sub-pixel at its top left.
+    The result depends only on the arguments, not on earlier calls or a global generator. The image is drawn at twice
+    the size and averaged. A pixel's label is that of its top left sub-pixel.
 
     Args:
         seed: Non-negative int.

@@ -8,11 +8,11 @@ from mmvice.utils.reading import read_file
 
 @TRANSFORMS.register_module()
 class LoadAnnotations(MMSegLoadAnnotations):
-    """MMSegmentation's transform for label maps, which takes no value for another one.
+    """MMSegmentation's transform for label maps, without its overflow of values.
 
-    MMSegmentation's casts to 8 bits, by which 256 becomes class 0. Here 16-bit label maps are read as what they hold,
-    palettes as their indices, and colours, JPEGs and values above 255 are errors that name the file; see
-    :func:`mmvice.utils.image_files.decode_labels`.
+    MMSegmentation's casts to 8 bits, which turns 256 into class 0. This transform reads the stored values of 16-bit
+    label maps, and the indices of palettes. Colours, JPEGs and values above 255 raise an error that names the file; see
+    :func:`mmvice.utils.label_files.decode_labels`.
 
     Required Keys:
 
@@ -27,7 +27,7 @@ class LoadAnnotations(MMSegLoadAnnotations):
 
     Raises:
         UnusableFileError: If the file cannot be read or decoded.
-        ValueError: If what it holds is no map of class ids.
+        ValueError: If its values are not class ids.
     """
 
     def __init__(self, reduce_zero_label: bool | None = None, backend_args: dict | None = None) -> None:

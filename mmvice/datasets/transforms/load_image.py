@@ -12,9 +12,9 @@ _PACKAGES = dict(turbojpeg='turbojpeg', tifffile='tifffile')  # of backends that
 
 @TRANSFORMS.register_module()
 class LoadImageFromFile(MMCVLoadImageFromFile):
-    """MMCV's transform, which tells what is wrong with a file, and does not decode one of too many pixels.
+    """MMCV's transform, with errors that say what is wrong with a file and a limit on pixels.
 
-    What images of all kinds come out as, and which do not: :func:`mmvice.utils.image_files.decode_image`.
+    :func:`mmvice.utils.image_files.decode_image` describes the result for every kind of image, and which are refused.
 
     Required Keys:
 
@@ -28,12 +28,12 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
     Args:
         to_float32, color_type, imdecode_backend, ignore_empty, backend_args: As of
             :class:`mmcv.transforms.LoadImageFromFile`.
-        value_range: The stored values (black, white) that become 0 and 255, in files of more than 8 bits a value:
-            (0, 4095) for 12 bits. Without it, the upper 8 of 16 bits count.
+        value_range: The stored values (black, white) that become 0 and 255, in files of more than 8 bits a value: (0,
+            4095) for 12 bits. By default, the upper 8 of 16 bits are read.
         percentiles: The same as percentiles of each image's values: (1, 99).
 
     Raises:
-        ValueError: If a setting is none that there is, or ``imdecode_backend`` cannot decode a sound image.
+        ValueError: If a setting has an unknown value, or ``imdecode_backend`` cannot decode an undamaged image.
         UnusableFileError: If the file cannot be read or decoded. It is a ValueError, and names the file.
         OSError, MemoryError: If disk or network fail for long, or this process lacks open files or memory.
     """
@@ -94,7 +94,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         return results
 
     def _require_bad(self, content: bytes, path: str, error: UnusableFileError) -> None:
-        """ValueError if it is only ``imdecode_backend`` that cannot decode a file: a setting, and no bad image."""
+        """Raise ValueError if only ``imdecode_backend`` cannot decode a file: the setting is wrong, not the image."""
         if self.imdecode_backend in (None, 'cv2'):
             return
         try:
@@ -102,7 +102,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         except UnusableFileError:
             return
         raise ValueError(
-            f'{type(self).__name__}: imdecode_backend={self.imdecode_backend!r} cannot decode a sound image, '
+            f'{type(self).__name__}: imdecode_backend={self.imdecode_backend!r} cannot decode an undamaged image, '
             f"{printable(path)} {error}: leave imdecode_backend='cv2'"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Step 1, from files: regions that were computed before, by this project's tool or any other segmenter."""
+"""Step 1, from files: regions that this project's tool or any other segmenter has computed."""
 
 import shlex
 
@@ -14,14 +14,15 @@ from mmvice.utils.reading import read_file
 
 @TRANSFORMS.register_module()
 class LoadSuperpixels(BaseTransform):
-    """Read the regions of the image from a file, in the place of :class:`SuperpixelSLIC`.
+    """Read the regions of the image from a file, in place of :class:`SuperpixelSLIC`.
 
-    The files are those of ``tools/dataset_converters/superpixels.py``, or of any other segmenter: PNG, one channel of
-    1 to 16 bits, the region of every pixel of the image *as it is at this place of the pipeline*, resized and cropped.
-    Ids may be any; they become 0..K-1 in their order. A PNG with a palette counts by its indices.
+    The files come from ``tools/dataset_converters/superpixels.py`` or any other segmenter. Each is a PNG with one
+    channel of 1 to 16 bits, or with a palette, whose indices count. It holds the region id of every pixel of the image
+    *at this step of the pipeline*, after resizing and cropping. Ids may have any values; they become 0..K-1 in their
+    order.
 
-    Where a segmenter's masks do not cover the image, give the id of the pixels between them as ``no_region``: they are
-    not masked, and not learned from. Else they all are one region.
+    If a segmenter's masks do not cover the image, set ``no_region`` to the id of the uncovered pixels. Training then
+    neither masks them nor learns from them. Without this setting they form one region.
 
     Required Keys:
 
@@ -34,17 +35,16 @@ class LoadSuperpixels(BaseTransform):
 
     Args:
         folder: folder of the files.
-        img_root: folder of the images; a file lies in ``folder`` as its image in ``img_root``.
+        img_root: folder of the images; a file has the same place in ``folder`` as its image in ``img_root``.
         filename: path of a file in ``folder``: ``{path}`` is the image's path in ``img_root``, ``{stem}`` the same
             without ending.
-        no_region: id in the files of pixels that are in no region, from 0 to 65535, as 0; None for files that have
-            none of those.
+        no_region: the files' id of pixels in no region, 0 to 65535; None if every pixel is in a region.
 
     Raises:
-        UnusableFileError: for a damaged file. In training the data sets pass over its image.
-        FileNotFoundError: for an image without a file that can be read.
-        ValueError: for an image that is not in ``img_root``, and a file of another format, of several
-            channels or of another size.
+        UnusableFileError: for a damaged file. In training the data sets skip its image.
+        FileNotFoundError: for an image without a readable file.
+        ValueError: for an image that is not in ``img_root``, and a file with another format, several channels or
+            another size.
         OSError, MemoryError: if disk or network fail for long, or this process lacks open files or memory.
     """
 

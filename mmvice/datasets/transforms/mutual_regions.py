@@ -1,4 +1,4 @@
-"""Step 7: number the regions that can be learned from."""
+"""Step 7: number the regions for training."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,9 +10,9 @@ from mmvice.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class MutualRegions(BaseTransform):
-    """Number the superpixels that are seen in every view and masked in none (Sec. 3.2, Alg. 1).
+    """Number the superpixels that are visible in every view and masked in none (Sec. 3.2, Alg. 1).
 
-    Returns None where there are fewer than ``min_regions``: the dataset then draws another image.
+    Returns None if there are fewer than ``min_regions``. The dataset then draws another image.
 
     Required Keys:
 

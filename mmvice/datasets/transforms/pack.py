@@ -14,7 +14,7 @@ from mmvice.structures.views_data_sample import ViewsDataSample
 
 @TRANSFORMS.register_module()
 class PackViCEInputs(BaseTransform):
-    """Pack the views of one image as the model takes them.
+    """Pack the views of one image for the model.
 
     Required Keys:
 
@@ -30,7 +30,7 @@ class PackViCEInputs(BaseTransform):
       ``num_regions``, ``noise_seed`` and those of ``meta_keys`` that are there
 
     Args:
-        meta_keys: keys of the results that go into the metainfo.
+        meta_keys: keys of the results to copy into the metainfo.
     """
 
     def __init__(self, meta_keys: Sequence[str] = ('img_path', 'ori_shape', 'view_boxes', 'view_flips')) -> None:

@@ -15,16 +15,16 @@ _INTERPOLATIONS = {
 
 @TRANSFORMS.register_module()
 class Resize(MMCVResize):
-    """MMCV's transform, which names an image that is too long for its width.
+    """MMCV's transform, with an error that names an image too long for its width.
 
-    With its ratio kept, such an image would be scaled to less than half a pixel along one side: OpenCV fails. In
-    training the data sets pass over it.
+    With its ratio kept, one side of such an image would have less than half a pixel, and OpenCV would fail. In training
+    the data sets skip it.
 
     Required Keys, Modified Keys, Args: as of :class:`mmcv.transforms.Resize`.
 
     Raises:
-        ValueError: If ``scale``, ``backend`` or ``interpolation`` is none that there is.
-        UnusableFileError: If a side would be of 0 pixels. It is a ValueError, and names the file.
+        ValueError: If ``scale``, ``backend`` or ``interpolation`` has an invalid value.
+        UnusableFileError: If a side would have 0 pixels. It is a ValueError and names the file.
     """
 
     def __init__(self, *args, **kwargs) -> None:

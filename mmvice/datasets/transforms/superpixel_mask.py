@@ -1,4 +1,4 @@
-"""Step 3: choose superpixels that the network does not get to see (Sec. 3.2)."""
+"""Step 3: mask superpixels (Sec. 3.2)."""
 
 import math
 
@@ -12,10 +12,10 @@ from mmvice.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class SuperpixelMask(BaseTransform):
-    """Mask the superpixels that a random rectangle in each view touches, whole.
+    """Mask every superpixel that a random rectangle in each view touches, as a whole.
 
-    A random part of the superpixels that all views have in common is never masked in any view. The pixels are replaced
-    by noise later, after normalisation; a superpixel masked in any view is not learned from (see MutualRegions).
+    A random part of the superpixels that all views share is never masked in any view. Noise replaces the masked pixels
+    later, after normalisation. Training does not use a superpixel that is masked in any view (see MutualRegions).
     Pixels in no superpixel are not masked.
 
     Required Keys:
@@ -28,7 +28,7 @@ class SuperpixelMask(BaseTransform):
 
     Args:
         max_ratio: largest side of the rectangle as a share of the view's, in [0, 1]; 0 masks nothing.
-        preserve_ratio: share of the common superpixels, rounded up, that is never masked, in [0, 1].
+        preserve_ratio: share of the common superpixels that is never masked, in [0, 1]; the number is rounded up.
     """
 
     def __init__(self, max_ratio: float = 0.25, preserve_ratio: float = 0.25) -> None:

@@ -1,4 +1,4 @@
-"""Step 1: cut the image into regions."""
+"""Step 1: divide the image into regions."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,7 +10,7 @@ from mmvice.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class SuperpixelSLIC(BaseTransform):
-    """Cut the image into SLIC superpixels (Sec. 3.1 and 4.2); the image is smoothed for this, but not changed.
+    """Divide the image into SLIC superpixels (Sec. 3.1 and 4.2). SLIC smooths a copy of the image.
 
     Required Keys:
 
@@ -48,7 +48,7 @@ class SuperpixelSLIC(BaseTransform):
 
 @TRANSFORMS.register_module()
 class SuperpixelGrid(BaseTransform):
-    """Cut the image into squares instead of superpixels (Table 2: grid, or pixels with ``region_size=1``).
+    """Divide the image into squares instead of superpixels (Table 2: grid, or pixels with ``region_size=1``).
 
     Required Keys:
 

@@ -6,10 +6,11 @@ from mmvice.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class TreatAsOriginal(BaseTransform):
-    """Take the image as it is now for the original, so that predictions come out and are scored at its size.
+    """Treat the current image as the original, so that predictions have its size and are scored at it.
 
-    A segmentor resizes its prediction to ``ori_shape``. After image and labels have been resized and cropped together,
-    as for the 320x320 px of Table 1 (the protocol of PiCIE, Cho et al., 2021), that is no longer the size of the file.
+    A segmentor resizes its prediction to ``ori_shape``, by default the size of the file. This transform replaces it if
+    image and labels have been resized and cropped together, as for the 320x320 px of Table 1 (the protocol of PiCIE,
+    Cho et al., 2021).
     """
 
     def transform(self, results: dict) -> dict:

@@ -10,7 +10,7 @@ from mmvice.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ViewGaussianBlur(BaseTransform):
-    """Blur each view with a Gaussian of random width, or not (Sec. 3.2).
+    """Blur each view with a Gaussian of random width, with a given probability (Sec. 3.2).
 
     Required Keys:
 
@@ -21,7 +21,7 @@ class ViewGaussianBlur(BaseTransform):
     - views
 
     Args:
-        prob: probability of a blur, for each view on its own.
+        prob: probability of a blur, drawn for each view independently.
         sigma_range: smallest and largest standard deviation in pixels of the view.
     """
 

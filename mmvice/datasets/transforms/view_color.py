@@ -13,11 +13,11 @@ GREY_WEIGHTS = np.array([0.114, 0.587, 0.299])  # of B, G, R
 
 @TRANSFORMS.register_module()
 class ViewColorDistortion(BaseTransform):
-    """Distort the colours of each view as SimCLR does (Sec. 3.2; Chen et al., ICML 2020, App. A).
+    """Distort the colours of each view as in SimCLR (Sec. 3.2; Chen et al., ICML 2020, App. A).
 
-    With ``jitter_prob``, brightness, contrast and saturation are multiplied by factors in ``1 ± 0.8 strength``, and the
-    hue is turned by up to ``0.2 strength`` of a full circle, in random order: torchvision's ColorJitter. Then, with
-    ``grey_prob``, the view turns grey, whatever the strength.
+    With probability ``jitter_prob``, the view is jittered like by torchvision's ColorJitter, in random order.
+    Brightness, contrast and saturation are multiplied by factors in ``1 ± 0.8 strength``. The hue is turned by up to
+    ``0.2 strength`` of a full circle. Then, with probability ``grey_prob``, the view turns grey, at any strength.
 
     Required Keys:
 
@@ -29,8 +29,8 @@ class ViewColorDistortion(BaseTransform):
 
     Args:
         strength: 0 (no jitter) to 2.5 (any hue).
-        jitter_prob: probability of jitter, for each view on its own.
-        grey_prob: probability of a grey view, for each view on its own.
+        jitter_prob: probability of jitter, drawn for each view independently.
+        grey_prob: probability of a grey view, drawn for each view independently.
     """
 
     def __init__(self, strength: float = 1.0, jitter_prob: float = 0.8, grey_prob: float = 0.2) -> None:
@@ -96,7 +96,7 @@ def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
 
 @jit
 def _scale_levels(levels, pivot, factor):
-    """Multiply the distances of levels uint8 (n,) from a pivot: uint8 (n,), cut off at 0 and 255, rounded down."""
+    """Multiply the distances of levels uint8 (n,) from a pivot: uint8 (n,), clipped to 0..255, rounded down."""
     scaled = np.empty(levels.size, np.uint8)
     for i in range(levels.size):
         level = min(max(pivot + (levels[i] - pivot) * factor, 0.0), 255.0)
@@ -108,8 +108,8 @@ def _scale_levels(levels, pivot, factor):
 def _turn_hue(blue, green, red, turn):
     """Turn the hue of pixels given as three uint8 (n,): uint8 (3, n).
 
-    With value v, chroma c and hue h in sextants, a channel is ``v - c * clip(min(k, 4 - k), 0, 1)``, where k is
-    ``(h + n) mod 6`` with n = 1 for blue, 3 for green and 5 for red. Choices and no branches make vector instructions.
+    With value v, chroma c and hue h in sextants, a channel is ``v - c * clip(min(k, 4 - k), 0, 1)``, where k is ``(h +
+    n) mod 6`` with n = 1 for blue, 3 for green and 5 for red. The compiler vectorises selections, but not branches.
     """
     turned = np.empty((3, red.size), np.uint8)
     new_blue, new_green, new_red = turned[0], turned[1], turned[2]

@@ -1,4 +1,4 @@
-"""Step 2: cut views of different size and context that share a part of the image (Sec. 3.2)."""
+"""Step 2: crop views of different size and context that share a part of the image (Sec. 3.2)."""
 
 import cv2
 import numpy as np
@@ -13,21 +13,21 @@ from mmvice.utils.jit import jit
 
 @TRANSFORMS.register_module()
 class ContextualViewCrop(BaseTransform):
-    """Cut ``num_views`` boxes around a content-rich point, and resize them to one size.
+    """Crop ``num_views`` boxes around a content-rich point, and resize them to one size.
 
-    View 0, the primary view, is centred on a pixel drawn from a smoothed Canny edge map with a uniform floor. The
-    circle around that pixel is cut into ``num_views - 1`` sectors, and the centre of each other view is drawn in one of
-    them, at most half that view's side away. A box that reaches over an edge of the image is then shifted inwards,
-    so that its centre may leave its sector. Every box holds the primary centre: their intersection is never empty.
+    The centre of view 0, the primary view, is a pixel drawn from a smoothed Canny edge map with a uniform floor. The
+    circle around that pixel is divided into ``num_views - 1`` sectors. Each other view has its centre in one sector, at
+    most half that view's side away. A box that reaches over an edge of the image is then shifted inwards, so its centre
+    may leave its sector. Every box contains the primary centre, so their intersection is never empty.
 
-    A box measures beta times the view, with beta uniform in ``scale_range``, cut off at the largest box of the view's
-    shape in the image (views of 256 in images of 320: at beta = 1.25). An image that does not hold a view of scale 1
-    counts as enlarged until it does: its boxes are smaller by that factor and are enlarged as they are resized; 'img'
-    and its coordinates stay as they are.
+    A box has beta times the size of the view, with beta uniform in ``scale_range``. Beta is limited to the largest box
+    of the view's shape in the image (views of 256 in images of 320: 1.25). An image smaller than a view of scale 1 is
+    treated as if upsampled until the view fits: its boxes are smaller by that factor. 'img' and its coordinates do not
+    change.
 
-    Images are resized bilinearly where they grow and by area where they shrink. Ids are those of the nearest pixel:
-    with box (x0, y0, x1, y1), view pixel (y, x) has the id at image pixel
-    ``(y0 + floor((y + 0.5) * (y1 - y0) / h), x0 + floor((x + 0.5) * (x1 - x0) / w))``.
+    Upsampling is bilinear, downsampling by area. Ids are those of the nearest pixel: with box (x0, y0, x1, y1), view
+    pixel (y, x) has the id at image pixel ``(y0 + floor((y + 0.5) * (y1 - y0) / h), x0 + floor((x + 0.5) * (x1 - x0) /
+    w))``.
 
     Required Keys:
 
@@ -44,8 +44,8 @@ class ContextualViewCrop(BaseTransform):
         num_views: number of views M, at least 2.
         view_size: side of the square views, or (height, width), in pixels.
         scale_range: smallest and largest beta.
-        contextual: False makes all views one and the same box (Table 2, without contextual invariance).
-        floor: probability that is added to the edge map in [0, 1] everywhere, before both are normalised.
+        contextual: False gives all views the same box (Table 2, without contextual invariance).
+        floor: value added to the edge map in [0, 1] everywhere, before normalisation to probabilities.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ def _draw_index(weights: np.ndarray) -> int:
 
 
 def _cut_image(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
-    """Cut a box out of the image and resize it to (height, width)."""
+    """Crop a box of the image and resize it to (height, width)."""
     x0, y0, x1, y1 = box
     if y1 - y0 >= size[0] and x1 - x0 >= size[1]:
         return shrink_by_area(image[y0:y1, x0:x1], *size)
@@ -148,7 +148,7 @@ def _cut_image(image: np.ndarray, box: tuple[int, ...], size: tuple[int, int]) -
 
 @jit
 def _cut_ids(superpixels, boxes, height, width):
-    """Cut boxes int64 (M, 4) out of the ids by nearest pixel: int32 (M, height, width)."""
+    """Crop boxes int64 (M, 4) of the ids by nearest pixel: int32 (M, height, width)."""
     cut = np.empty((len(boxes), height, width), np.int32)
     columns = np.empty(width, np.int64)
     for m in range(len(boxes)):

@@ -10,7 +10,7 @@ from mmvice.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class RandomViewFlip(BaseTransform):
-    """Flip each view left-right, or not, with its superpixels and its mask (Sec. 3.2).
+    """Flip each view left-right, with its superpixels and its mask, with a given probability (Sec. 3.2).
 
     Required Keys:
 
@@ -25,7 +25,7 @@ class RandomViewFlip(BaseTransform):
     - view_flips: bool (M,)
 
     Args:
-        prob: probability of a flip, for each view on its own.
+        prob: probability of a flip, drawn for each view independently.
     """
 
     def __init__(self, prob: float = 0.5) -> None:

@@ -1,6 +1,6 @@
-"""Can this run work? Functions that each check one thing, and raise or warn in one sentence.
+"""Checks before a run starts: each function checks one thing, and raises or warns in one sentence.
 
-Those that also change something say so in their docstrings.
+Docstrings say if a function also changes something.
 """
 
 from .absent_classes import warn_of_absent_classes

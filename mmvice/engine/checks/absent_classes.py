@@ -1,4 +1,4 @@
-"""A class that no label map has is told of before a run and with its result."""
+"""Warnings about classes that no label map has, before a run and with its result."""
 
 import logging
 

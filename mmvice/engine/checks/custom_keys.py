@@ -1,4 +1,4 @@
-"""Learning rates that do less than one may think are told of before the first step."""
+"""Warnings about learning rates that do not act as expected, before the first step."""
 
 import difflib
 import logging
@@ -15,11 +15,11 @@ _EXAMPLES = 3
 
 
 def warn_of_unused_keys(runner: Runner) -> None:
-    """Warn of ``optim_wrapper.paramwise_cfg.custom_keys`` that no parameter has in its name.
+    """Warn of ``optim_wrapper.paramwise_cfg.custom_keys`` that are part of no parameter's name.
 
-    MMEngine's constructors of optimizers pass over such a key in silence: with ``backone=dict(lr_mult=0.1)`` the
-    backbone learns at full speed. It is no error, as configs of OpenMMLab share keys among models some of which lack
-    the parameter (``absolute_pos_embed`` of a Swin Transformer).
+    MMEngine's optimizer constructors silently ignore such a key: with ``backone=dict(lr_mult=0.1)`` the backbone learns
+    at the full rate. It is not an error, since configs of OpenMMLab share keys among models, and some models lack the
+    parameter (``absolute_pos_embed`` of a Swin Transformer).
     """
     keys = _keys(runner)
     names = _names(getattr(runner.model, 'module', runner.model))
@@ -79,12 +79,12 @@ def _key_of(name: str, keys: Iterable[str]) -> str | None:
 
 
 def _names(model: nn.Module) -> list[str]:
-    """The names of parameters as MMEngine compares them: one of the model itself has a dot before it."""
+    """The names of parameters as MMEngine compares them: the model's own parameters begin with a dot."""
     return [name if '.' in name else f'.{name}' for name, _ in model.named_parameters()]
 
 
 def _like(key: str, names: list[str]) -> list[str]:
-    """Some names: those with parts that resemble the key, else from all over the model."""
+    """Some names: those with parts similar to the key, else from the whole model."""
     parts = {part: name for name in reversed(names) for part in _parts(name)}
     near = difflib.get_close_matches(key, parts, n=_EXAMPLES)
     examples = [parts[part] for part in near] or names[:: -(-len(names) // _EXAMPLES)]
@@ -92,6 +92,6 @@ def _like(key: str, names: list[str]) -> list[str]:
 
 
 def _parts(name: str) -> list[str]:
-    """The modules on the way to a parameter, each by itself and with those before it, and the parameter."""
+    """The modules on the path of a parameter, each alone and with its prefix, and the parameter."""
     words = name.strip('.').split('.')
     return [*words, *('.'.join(words[:end]) for end in range(2, len(words) + 1))]

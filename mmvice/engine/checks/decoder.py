@@ -1,4 +1,4 @@
-"""Heads of a segmentor of MMSegmentation that do not fit its backbone are an error before the first step."""
+"""A check that the heads of MMSegmentation's segmentor fit its backbone, before the first step."""
 
 from mmengine.runner import Runner
 from mmseg.models import EncoderDecoder
@@ -7,12 +7,12 @@ from mmvice.models.utils import check_decoder_fits
 
 
 def check_heads_fit(runner: Runner) -> None:
-    """Try the heads of an ``EncoderDecoder`` on a small image; mmvice's own models do that when they are built.
+    """Run the heads of an ``EncoderDecoder`` on a small image; mmvice's own models do that when they are built.
 
     Backbone and heads run once, in evaluation; nothing of the model changes.
 
     Raises:
-        ValueError: If a head cannot take what the backbone gives; the message has the channels of both.
+        ValueError: If a head does not accept the backbone's features; the message has the channels of both.
     """
     model = getattr(runner.model, 'module', runner.model)
     if not isinstance(model, EncoderDecoder) or model.with_neck:

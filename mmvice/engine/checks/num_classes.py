@@ -1,4 +1,4 @@
-"""A head with other classes than the data, or another label that does not count, is an error before the first step."""
+"""A check that heads and data have the same classes and the same ignored label, before the first step."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,13 +14,13 @@ from mmvice.evaluation import ClassIoUMetric
 def check_num_classes(
     runner: Runner, loader: str, dataset: object, name: str = '', evaluator: Evaluator | None = None
 ) -> None:
-    """Compare the classes of a segmentor's heads with those that a data set names, and pass on what does not count.
+    """Compare the classes of a segmentor's heads with those of a data set, and pass on the ignored label.
 
-    With too few of them a loss fails at the first label beyond, on a GPU without a word about labels; with too many, or
-    with those of another data set, the scores mean nothing.
+    With too few classes, a loss fails at the first larger label; on a GPU the error does not mention labels. With too
+    many classes, or those of another data set, the scores are meaningless.
 
-    The label that does not count is that of the data set, ``ignore_index``. Heads and metrics get it from there; where
-    they name another one themselves, that is an error. A class with the id that all data sets ignore is not measured.
+    The data set's ``ignore_index`` is the ignored label. Heads and metrics get it from there. If they name another one,
+    that is an error. A class with the id that all data sets ignore is not measured.
 
     Args:
         runner: The Runner.
@@ -30,7 +30,7 @@ def check_num_classes(
         evaluator: The evaluator, if there is one.
 
     Raises:
-        ValueError: If numbers or labels differ; the message has both, and the settings to change.
+        ValueError: If numbers or labels differ; the message has both values and the settings to change.
     """
     users = {f'model.{head}': module for head, module in _heads(runner.model)}
     metrics = evaluator.metrics if evaluator else ()
@@ -72,7 +72,7 @@ def _check_losses(name: str, head: nn.Module) -> None:
 
 
 def _share_ignore_index(loader: str, dataset: object, users: Mapping[str, object]) -> None:
-    """Have heads and metrics pass over the label that a data set gives to pixels that do not count.
+    """Make heads and metrics ignore the label that a data set gives to pixels that do not count.
 
     Args:
         loader: Name of the data set's loader in the config.
@@ -80,7 +80,7 @@ def _share_ignore_index(loader: str, dataset: object, users: Mapping[str, object
         users: Heads and metrics by their names in the config.
 
     Raises:
-        ValueError: If one of them has been set to pass over another label.
+        ValueError: If one of them is set to ignore another label.
     """
     ignored = getattr(dataset, 'ignore_index', None)
     if ignored is None:
@@ -99,7 +99,7 @@ def _share_ignore_index(loader: str, dataset: object, users: Mapping[str, object
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The heads of a segmentor that tell classes, under their names in a config."""
+    """The heads of a segmentor that predict classes, by their names in a config."""
     while hasattr(model, 'module'):  # of several processes, or of test-time augmentation
         model = model.module
     for name in ('decode_head', 'auxiliary_head'):

@@ -28,7 +28,7 @@ def take_settings(
     optimizers: Sequence[tuple[str, OptimWrapper, Any]],
     source: str,
 ) -> None:
-    """Put the settings of a run's config in the place of those that a checkpoint has, and warn of what differs.
+    """Replace a checkpoint's settings with those of a run's config, and warn of differences.
 
     Args:
         runner: The Runner.
@@ -46,8 +46,8 @@ def take_settings(
     if differences:
         rest = [f'and {len(differences) - _MOST} more'] if len(differences) > _MOST else []
         print_log(
-            f'{source} and this config differ: {"; ".join([*differences[:_MOST], *rest])}. The run goes on with what '
-            'this config says, and with the learning rates that it gives this step.',
+            f'{source} and this config differ: {"; ".join([*differences[:_MOST], *rest])}. The run uses the '
+            'settings of this config, and its learning rates for this step.',
             logger='current',
             level=logging.WARNING,
         )
@@ -57,7 +57,7 @@ _MOST = 8  # differences that are told
 
 
 def _differing_wrappers(*configs: Any) -> list[str]:
-    """Settings of ``optim_wrapper`` that are no part of an optimizer's state, such as ``clip_grad``."""
+    """Settings of ``optim_wrapper`` that are not part of an optimizer's state, such as ``clip_grad``."""
     before, now = (recorded_setting(config, 'optim_wrapper') for config in configs)
     if not isinstance(before, dict) or not isinstance(now, dict):
         return []
@@ -81,27 +81,27 @@ def _take_settings_of_optimizer(
     epochs: int,
     source: str,
 ) -> list[str]:
-    """Put the settings of a config in the place of those that a checkpoint has.
+    """Replace a checkpoint's settings with those of a config.
 
-    Values that no schedule moves are those of the config. Values that one moves, such as learning rates, are those of
-    the checkpoint, unless a schedule has changed, or what it starts from. Then all schedules of this optimizer are run
-    again up to where the checkpoint was saved: MMEngine computes a value from the one before.
+    Values without a schedule come from the config. Values with a schedule, such as learning rates, come from the
+    checkpoint, unless a schedule or its initial value has changed. Then all schedules of this optimizer are run again
+    up to the step of the checkpoint, since MMEngine computes each value from the previous one.
 
     Args:
-        wrapper: The optimizer as the config says, before its first step.
-        schedules: Its schedules, before their first step; they take the steps of the checkpoint where they have to.
-        state: State of the optimizer in the checkpoint, which is changed.
-        saved: States of its schedules in the checkpoint, which are changed; as many as there are schedules, or those of
-            schedules that were taken out.
-        steps, epochs: Where the run goes on.
-        source: Where the checkpoint is, for messages.
+        wrapper: The optimizer of the config, before its first step.
+        schedules: Its schedules, before their first step; they are advanced to the step of the checkpoint if needed.
+        state: State of the optimizer in the checkpoint, changed in place.
+        saved: States of its schedules in the checkpoint, changed in place; one for each schedule, or those of removed
+            schedules.
+        steps, epochs: Position at which the run resumes.
+        source: Path of the checkpoint, for messages.
 
     Returns:
-        list: A text for each setting that differs, with both sides.
+        list: A text for each changed setting, with both values.
 
     Raises:
-        ValueError: If a schedule that follows scores has changed, as those scores are gone, or a setting needs an
-            average over the earlier steps that the checkpoint does not have.
+        ValueError: If a schedule that depends on earlier scores has changed, or a setting needs an average over earlier
+            steps. A checkpoint has neither the scores nor that average.
     """
     moved = _moved(schedules)
     differences = _differing_schedules(schedules, saved)
@@ -128,7 +128,7 @@ def _take_settings_of_optimizer(
 def _require_moment(
     optimizer: Optimizer, setting: str, value: Any, moments: Mapping[int, Mapping], difference: str, source: str
 ) -> None:
-    """ValueError if a setting needs an average of all earlier steps that the checkpoint does not have."""
+    """Raise ValueError if a setting needs an average of all earlier steps that the checkpoint does not have."""
     needed = _MOMENTS.get(setting)
     if isinstance(optimizer, RMSprop) and setting == 'momentum':  # others begin one where there is none
         needed = 'momentum_buffer'
@@ -150,19 +150,19 @@ def _groups(wrapper: OptimWrapper) -> list[dict[str, Any]]:
 
 
 def _moved(schedules: Sequence[_ParamScheduler]) -> set[str]:
-    """Names of the values that schedules move."""
+    """Names of the values that schedules change."""
     names = {schedule.param_name for schedule in schedules}
     return names | {'betas'} if any(getattr(schedule, 'use_betas', False) for schedule in schedules) else names
 
 
 def _starts_one_of(moved: set[str], name: str) -> bool:
-    """Whether a schedule computes a value that it moves from the one of this name."""
+    """Whether a schedule computes its value from the value of this name."""
     kind, _, value = name.partition('_')
     return kind in ('initial', 'min', 'max') and value in moved
 
 
 def _differing_values(own: Mapping[str, Any], before: Mapping[str, Any], moved: set[str]) -> dict[str, tuple[Any, Any]]:
-    """Values of a group of parameters that no schedule moves and that differ: before and now, by name."""
+    """Changed values of a group of parameters without a schedule: before and now, by name."""
     pairs = {name: (before.get(name, value), value) for name, value in own.items() if name not in ('params', *moved)}
     if 'betas' in moved and 'betas' in own:  # a schedule of momentum moves the first
         pairs['betas'] = tuple(list(group['betas'][1:]) for group in (before, own))
@@ -209,7 +209,7 @@ def _run_again(
 
 
 def _take_loss_scaling(wrapper: OptimWrapper, state: Mapping[str, Any]) -> list[str]:
-    """The rules by which the scale of a loss changes; the scale itself is what training has found."""
+    """The rules by which the loss scale changes; training has found the scale itself."""
     before = state.get('loss_scaler') or {}
     own = wrapper.state_dict().get('loss_scaler') or {}
     differing = [name for name in _LOSS_SCALER if name in before and name in own and before[name] != own[name]]

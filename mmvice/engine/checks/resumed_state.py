@@ -1,4 +1,4 @@
-"""A training that cannot go on from a checkpoint as it was is an error before the first step."""
+"""A check that a training can resume from a checkpoint, before the first step."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,19 +20,19 @@ _ANEW = 'or start anew with its weights, by load_from=FILE without --resume and 
 
 
 def check_resumed_state(runner: Runner, checkpoint: dict) -> None:
-    """Compare the state of a training in a checkpoint with the run that is to go on from it.
+    """Compare the training state in a checkpoint with the run that resumes from it.
 
-    MMEngine goes on without what a checkpoint lacks, with the moments of an optimizer at zero, say, gives state to
-    whatever optimizer and schedulers a config has, and overwrites what the config says with what the checkpoint says.
-    Refused are a checkpoint without one of them, with those of another kind or number, and with contents that cannot be
-    one's state. Settings that differ are taken from the config, with a warning: learning rates are those that a run of
-    this config has at that step. Another number of images in a step is warned of. A run without ``EMAHook`` goes on
-    with the weights that were trained, where a checkpoint has their average in the place of them.
+    MMEngine resumes without missing state, for example with an optimizer's moments at zero. It loads state into any
+    optimizer and schedulers, and overwrites the config's settings with the checkpoint's. This function refuses a
+    checkpoint that lacks an optimizer or scheduler, has another kind or number of them, or has contents that are not
+    their state. Changed settings come from the config, with a warning; learning rates are those of a run of this config
+    at that step. A warning names another number of images in a step. A run without ``EMAHook`` continues with the
+    trained weights if a checkpoint has their average in place of them.
 
-    It is for before the Runner takes anything over, and puts settings of the config into the checkpoint.
+    Call it before the Runner loads the checkpoint. It writes settings of the config into the checkpoint.
 
     Raises:
-        ValueError: If the run cannot go on; the message has the file and both sides.
+        ValueError: If the run cannot resume; the message has the file and both values.
     """
     if not runner._resume or not isinstance(runner.optim_wrapper, (OptimWrapper, OptimWrapperDict)):
         return
@@ -115,13 +115,13 @@ def _compare_schedulers(runner: Runner, checkpoint: Mapping[str, Any], source: s
 
 
 def _own_settings(state: Mapping[str, Any]) -> list[str]:
-    """What tells a scheduler from others in its state."""
+    """The entries of a scheduler's state that identify it."""
     common = ('param_name', 'begin', 'end', 'by_epoch', 'base_values', 'last_step', '_global_step', 'verbose')
     return [name for name in state if name not in (*common, '_last_value')]
 
 
 def _take_weights(runner: Runner, checkpoint: dict[str, Any], source: str) -> None:
-    """Put the weights that were trained in the place of their average, as ``EMAHook`` does where the run has one."""
+    """Replace the average of weights by the trained weights, as ``EMAHook`` does if the run has one."""
     weights = checkpoint.get('ema_state_dict', {})
     if not weights or any(isinstance(hook, EMAHook) for hook in runner.hooks):
         return

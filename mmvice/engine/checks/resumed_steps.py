@@ -1,4 +1,4 @@
-"""The step at which a resumed training goes on, and whether a step has as many images as before."""
+"""The step at which a training resumes, and a check of the number of images in a step."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from mmvice.utils.recorded_config import recorded_setting
 
 
 def warn_of_other_batches(runner: Runner, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Warn where a step has another number of images, over all processes, than when the checkpoint was saved."""
+    """Warn if a step has another number of images, over all processes, than in the run of the checkpoint."""
     setting, accumulation = 'train_dataloader.batch_size', 'optim_wrapper.accumulative_counts'
     configs = checkpoint['meta'].get('cfg'), runner.cfg.pretty_text
     sizes = [recorded_setting(config, setting, default=1) for config in configs]  # MMEngine's default
@@ -44,7 +44,7 @@ def warn_of_other_batches(runner: Runner, checkpoint: Mapping[str, Any], source:
 
 
 def _num_processes(checkpoint: Mapping[str, Any]) -> int | None:
-    """Of the run that saved a checkpoint; None where it does not say."""
+    """Number of images in a step of the run that saved a checkpoint; None if unknown."""
     number = checkpoint['meta'].get('num_processes')
     if isinstance(number, int) and number > 0:
         return number
@@ -53,7 +53,7 @@ def _num_processes(checkpoint: Mapping[str, Any]) -> int | None:
 
 
 def count_steps_within_epochs(runner: Runner, meta: dict[str, Any], source: str) -> None:
-    """Count steps as this run does where a loop goes on at the beginning of an epoch."""
+    """Convert the step count to this run's epochs if its loop resumes at the beginning of an epoch."""
     loop = runner.train_loop
     if not isinstance(loop, EpochBasedTrainLoop):
         return
@@ -61,7 +61,7 @@ def count_steps_within_epochs(runner: Runner, meta: dict[str, Any], source: str)
     if meta['iter'] != steps:
         print_log(
             f'{source} was saved after {meta["iter"]} steps, and {meta["epoch"]} epochs of this run are {steps} steps: '
-            f'it goes on at the beginning of epoch {meta["epoch"] + 1}, with step {steps + 1}',
+            f'it resumes at the beginning of epoch {meta["epoch"] + 1}, with step {steps + 1}',
             logger='current',
             level=logging.WARNING,
         )
@@ -69,7 +69,7 @@ def count_steps_within_epochs(runner: Runner, meta: dict[str, Any], source: str)
 
 
 def tell_that_nothing_is_left(runner: Runner, meta: Mapping[str, int], source: str) -> None:
-    """Warn where the checkpoint is of the end of the training, or beyond."""
+    """Warn if the checkpoint is at the end of the training or beyond."""
     for loop, unit, setting in (
         (IterBasedTrainLoop, 'iter', 'max_iters'),
         (EpochBasedTrainLoop, 'epoch', 'max_epochs'),

@@ -1,4 +1,4 @@
-"""An endless sampler under a loop that waits for its end is an error before the first step."""
+"""A check for endless samplers in loops that wait for their end, before the first step."""
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner, TestLoop, ValLoop
@@ -12,10 +12,10 @@ _ENDLESS = (InfiniteSampler, SeededInfiniteSampler)
 
 
 def check_samplers_end(runner: Runner) -> None:
-    """Refuse samplers without an end for loops that go through a data loader once, or once an epoch.
+    """Refuse endless samplers for loops that iterate over a data loader once, or once an epoch.
 
-    Such a loop never comes to a validation, a checkpoint or a result. All loops of a run are looked at, that of a
-    validation after training too.
+    Such a loop never reaches a validation, a checkpoint or a result. All loops of a run are checked, including a
+    validation after training.
 
     Raises:
         ValueError: If one never ends.
@@ -34,12 +34,12 @@ def check_number_of_batches(kind: str, loop: BaseLoop, loader: DataLoader, batch
 
     Args:
         kind: 'train', 'val' or 'test'.
-        loop: The loop that goes through it.
+        loop: The loop that iterates over it.
         loader: The loader.
         batch: Number of the batch, from 0.
 
     Raises:
-        ValueError: If the loop waits for the end of the loader, and this is past it.
+        ValueError: If the loop waits for the end of the loader, and this batch is beyond it.
     """
     if isinstance(loop, _WAITING) and batch >= len(loader):
         name = type(loader.batch_sampler if loader.sampler is None else loader.sampler).__name__

@@ -1,4 +1,4 @@
-"""A schedule that ends before the training is told of before the first step."""
+"""A warning about schedules that end before the training, before the first step."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 def warn_of_short_schedules(runner: Runner) -> None:
     """Warn of a value, such as the learning rate, whose last schedule ends before the training.
 
-    It stays where that schedule leaves it, as where ``end`` of a schedule is set and the training is made longer. A
-    warm-up may end: after it the value is the optimizer's.
+    The value is then constant, for example if ``end`` of a schedule is set and the training is made longer. A warm-up
+    may end: afterwards the value is the optimizer's.
     """
     parts = runner.param_schedulers or []
     for schedules in parts.values() if isinstance(parts, Mapping) else [parts]:
@@ -26,15 +26,15 @@ def _compare(runner: Runner, name: str, schedules: Sequence[_ParamScheduler]) ->
     if max(ends) < runner.max_iters and not _is_warmup(last):
         print_log(
             f'{type(last).__name__} has end={last.end}, so it ends after {max(ends)} of {runner.max_iters} steps, and '
-            f'{name} stays what it is then for the rest of the training: leave end out of param_scheduler to have the '
-            'schedule follow the length of the training',
+            f'{name} is constant for the rest of the training: remove end from param_scheduler, and the schedule '
+            'follows the length of the training',
             logger='current',
             level=logging.WARNING,
         )
 
 
 def _end(runner: Runner, schedule: _ParamScheduler) -> float:
-    """The step after which a schedule is over; that of the training where epochs are not what its loop counts."""
+    """The last step of a schedule; the last step of the training if its loop does not count epochs."""
     if not schedule.by_epoch:
         return schedule.end
     if isinstance(runner.train_loop, EpochBasedTrainLoop):

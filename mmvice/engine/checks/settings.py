@@ -1,4 +1,4 @@
-"""Settings at the top of a config: mistyped names, which MMEngine leaves unread without a word, and values."""
+"""Checks of settings at the top of a config: misspelled names, which MMEngine silently ignores, and values."""
 
 import difflib
 import inspect
@@ -24,19 +24,18 @@ _LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
 def check_setting_names(cfg: Config) -> None:
-    """Refuse a name at the top of a config that is nearly a setting, and take out variables with such a name.
+    """Refuse a name at the top of a config that is similar to a setting, and remove variables with such a name.
 
-    Any other name is a variable of the config's own, such as a whole setting with words before or after it
-    (``small_val_dataloader``), and so is a near one that the text of the config, or of one that it builds on, makes use
-    of. The latter has done its work when the config is read, and is taken out: the config that a run writes down has
-    values in its place, and would not use it. In what runs of earlier versions wrote down, a variable is told by its
-    value, which a setting has too.
+    Any other name is a variable of the config, such as a setting's name with words before or after it
+    (``small_val_dataloader``). A similar name is also a variable if the text of the config or of a base config uses it.
+    It is removed after reading: the config that a run writes has its values instead, and would not use it. In configs
+    that earlier versions wrote, a variable is recognised by its value, which a setting has too.
 
     Args:
         cfg: A config with all its changes.
 
     Raises:
-        ValueError: For the first such name; the message has the setting that it resembles.
+        ValueError: For the first such name; the message has the similar setting.
     """
     for name in list(cfg):
         if name in SETTINGS or name.endswith(_VARIABLE):
@@ -52,8 +51,8 @@ def check_setting_names(cfg: Config) -> None:
             del cfg._cfg_dict[name]
         else:
             raise ValueError(
-                f"'{name}' is no setting, and nothing in {cfg.filename or 'the config'} uses it: is '{near[0]}' meant? "
-                'A variable of your own that is not used yet needs a name that is less like it'
+                f"'{name}' is not a setting, and nothing in {cfg.filename or 'the config'} uses it: did you mean "
+                f"'{near[0]}'? Give an unused variable of your own a less similar name"
             )
 
 
@@ -78,7 +77,7 @@ def _check_layer_decay(cfg: Config) -> None:
 
 
 def _is_value(value: Any, part: Any) -> bool:
-    """Whether a dict or list with content is found in a part of a config."""
+    """Whether a part of a config contains a non-empty dict or list."""
     if not isinstance(value, (dict, list, tuple)) or not value:
         return False
     entries = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ()
@@ -91,12 +90,12 @@ def _is_import(value: Any) -> bool:
 
 
 def _is_used(name: str, text: str) -> bool:
-    """Whether a text has the name elsewhere than before an equals sign."""
+    """Whether a text contains the name other than before an equals sign."""
     return re.search(rf'\b{re.escape(name)}\b(?!\s*=(?!=))', text) is not None
 
 
 def check_setting_values(cfg: Config) -> None:
-    """Refuse values that MMEngine uses before or beside the objects that it builds.
+    """Refuse invalid values that MMEngine uses outside the objects that it builds.
 
     Raises:
         ValueError: For the first such value.

@@ -1,4 +1,4 @@
-"""A checkpoint that does not fit is an error, where MMEngine logs a warning and goes on with random weights."""
+"""A check that a checkpoint fits the model; MMEngine only logs a warning and continues with random weights."""
 
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 
@@ -6,12 +6,12 @@ from mmvice.utils.checkpoint import differing_weights
 
 
 def check_weights_fit(runner: Runner, checkpoint: dict) -> None:
-    """Refuse a checkpoint whose weights are not exactly the model's, for a test and for a run that goes on.
+    """Refuse a checkpoint whose weights are not exactly the model's, for a test and for a resumed run.
 
-    Initial weights of a training (``load_from``) may be partial, but not foreign altogether.
+    Initial weights of a training (``load_from``) may be partial, but some must fit.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape; the message lists them.
+        ValueError: If a weight is missing, unused or of another shape; the message lists them.
     """
     model = getattr(runner.model, 'module', runner.model)
     own, given = model.state_dict(), checkpoint.get('state_dict', checkpoint)

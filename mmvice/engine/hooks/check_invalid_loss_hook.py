@@ -1,4 +1,4 @@
-"""A loss that is not a number stops the run, and leaves behind what helps to find out why."""
+"""Stopping a run whose loss is not finite, with a report to find the cause."""
 
 import math
 from collections import deque
@@ -24,17 +24,17 @@ _ADVICE = (
 
 @HOOKS.register_module()
 class CheckInvalidLossHook(Hook):
-    """Stops a training whose loss becomes NaN or inf, in the step where that happens and before a checkpoint has it.
+    """Stops a training whose loss becomes NaN or inf, in the same step and before the next checkpoint.
 
-    Only losses count: with fp16, gradients that are inf now and then are what the loss scaler is there for. Nothing is
-    read back from a GPU for this: the values are those that MMEngine has fetched for its log. What the processes of a
-    run found is exchanged while the next batch is waited for, and all of them stop together.
+    Only losses are checked: with fp16, the loss scaler handles occasional infinite gradients. The hook reads nothing
+    from a GPU: it uses the values that MMEngine has fetched for its log. The processes exchange their findings while
+    they wait for the next batch, and stop together.
 
-    The folder ``non_finite_loss/step_N`` of the work folder gets ``process_R.json``, to be read, and ``process_R.pth``,
-    see :func:`mmvice.engine.failure_report.write_failure_report`.
+    The hook writes a readable ``process_R.json`` and ``process_R.pth`` to ``non_finite_loss/step_N`` in the work
+    folder, see :func:`mmvice.engine.failure_report.write_failure_report`.
 
-    A gradient that is not finite under a loss that is shows in the loss of the next step. A checkpoint between the two
-    is not written, either: weights and optimizer state must be finite.
+    If the loss is finite but its gradient is not, the next loss shows it. No checkpoint is written between the two,
+    since weights and optimizer state must be finite.
 
     Raises:
         FloatingPointError: The message has the step, the losses, the images of the batch and the folder.
@@ -49,14 +49,14 @@ class CheckInvalidLossHook(Hook):
         self._exchange: dist.Work | None = None
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Stop if any process has to; remember the batch."""
+        """Stop if any process must stop; store the batch."""
         self._stop_together()
         self._batches.append(data_batch)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Look at the losses of the step."""
+        """Check the losses of the step."""
         losses = _losses(runner, outputs or {})
         if not all(map(math.isfinite, losses.values())):
             values = ', '.join(f'{name} = {value}' for name, value in losses.items())
@@ -64,7 +64,7 @@ class CheckInvalidLossHook(Hook):
         self._tell_others()
 
     def before_save_in_all_processes(self, runner: Runner) -> None:
-        """Look at the weights, where the Runner calls hooks in all processes before it saves."""
+        """Check the weights before the Runner saves, in all processes."""
         self._stop_together()
         model = getattr(runner.model, 'module', runner.model)
         self._check_state(runner, dict(state_dict=model.state_dict()))
@@ -72,7 +72,7 @@ class CheckInvalidLossHook(Hook):
         self._stop_together()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep what is not finite out of checkpoints; the one before stays the last."""
+        """Write no checkpoint with values that are not finite; the previous one stays the last."""
         self._stop_together()
         self._check_state(runner, checkpoint)
         if self._found is not None:
@@ -103,7 +103,7 @@ class CheckInvalidLossHook(Hook):
         return _Finding(get_rank(), what, shown, folder)
 
     def _tell_others(self) -> None:
-        """Start to exchange who has to stop; a process alone does."""
+        """Start to exchange which processes must stop; a single process stops at once."""
         if get_world_size() == 1:
             if self._found is not None:
                 raise FloatingPointError(_sentence([self._found]))
@@ -113,7 +113,7 @@ class CheckInvalidLossHook(Hook):
         self._exchange = dist.all_reduce(self._flags, async_op=True)
 
     def _stop_together(self) -> None:
-        """End every process where one has to; all come here before anything else that they do together."""
+        """End all processes if one must stop; all call this before any other collective operation."""
         if self._exchange is None:
             return
         self._exchange.wait()
@@ -124,7 +124,7 @@ class CheckInvalidLossHook(Hook):
 
 
 class _Finding(NamedTuple):
-    """What one process has found: the rank, what it is, the images of its batch, and where its report is."""
+    """The finding of one process: its rank, the losses, the images of its batch, and the path of its report."""
 
     process: int
     what: str
@@ -133,7 +133,7 @@ class _Finding(NamedTuple):
 
 
 def _sentence(found: list[_Finding]) -> str:
-    """What the findings of all processes come to; with several of them, none is to blame."""
+    """The sentence for the findings of all processes; with several findings, no process is named as the cause."""
     first = found[0]
     if len(found) > 1:
         processes = ', '.join(str(finding.process) for finding in found)
@@ -148,14 +148,14 @@ def _sentence(found: list[_Finding]) -> str:
 
 
 def _losses(runner: Runner, outputs: Mapping[str, Tensor]) -> dict[str, float]:
-    """The losses of this step, as MMEngine names them: what has 'loss' in its name."""
+    """The losses of this step, which MMEngine recognises by 'loss' in their names."""
     logged = runner.message_hub.log_scalars
     names = [name for name in outputs if 'loss' in name]
     return {name: float(logged[f'train/{name}'].current()) for name in names if f'train/{name}' in logged}
 
 
 def _not_finite(state: Mapping[str, Tensor], parameters: set[str] | None = None) -> list[str]:
-    """Names of the tensors with a NaN or inf; of buffers, beside ``parameters``, those with a NaN."""
+    """Names of the parameters with a NaN or inf, and of the buffers with a NaN."""
     found = []
     for name, value in state.items():
         if isinstance(value, Tensor) and value.is_floating_point():

@@ -1,4 +1,4 @@
-"""Checkpoints that survive the end of the process at any moment."""
+"""Checkpoints that survive if the process is killed at any moment."""
 
 import os
 import os.path as osp
@@ -20,17 +20,17 @@ from mmvice.utils.provenance import provenance
 
 @HOOKS.register_module()
 class CheckpointHook(MMEngineCheckpointHook):
-    """MMEngine's hook, which loses no finished checkpoint when the process is killed or the disk is full.
+    """MMEngine's hook, without loss of finished checkpoints if the process is killed or the disk is full.
 
-    A local checkpoint gets its name when it is whole and on the disk, ``last_checkpoint`` names it after that, and only
-    then is an older one removed; so there must be room for one more than ``max_keep_ckpts``. What a killed process has
-    left unfinished is removed when the next training starts in that folder.
+    A local checkpoint gets its name when it is complete and on the disk. ``last_checkpoint`` names it after that. Only
+    then is an older one removed. The disk therefore needs space for one checkpoint more than ``max_keep_ckpts``. The
+    next training in the folder removes unfinished files of a killed process.
 
-    The meta of every checkpoint says which versions and which revision of mmvice wrote it. A checkpoint that is
-    resumed is not trusted: it can have no code run and no file removed but checkpoints of the run.
+    The meta data of every checkpoint has the versions and the revision of mmvice that wrote it. A resumed checkpoint is
+    not trusted: it cannot run code, and cannot remove files other than checkpoints of the run.
 
     Args:
-        save_initial (bool): Also save what the training starts from, as step 0. Defaults to False.
+        save_initial (bool): Also save the initial state of the training, as step 0. Defaults to False.
         args, kwargs: As for MMEngine's ``CheckpointHook``.
     """
 
@@ -39,7 +39,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         self.save_initial = save_initial
 
     def before_train(self, runner: Runner) -> None:
-        """Take the place that checkpoints go to, and tidy up there."""
+        """Set the folder of checkpoints, and remove unfinished files there."""
         self._forget_strange_ids(runner)
         super().before_train(runner)
         self._forget_strange_files()
@@ -59,11 +59,11 @@ class CheckpointHook(MMEngineCheckpointHook):
                 print_log(f'Removed what a killed process had not finished: {", ".join(left)}', logger='current')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Say which versions and revision wrote it."""
+        """Add the versions and the revision that write it."""
         checkpoint['meta'].update(provenance())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take out a config of the kind that MMCV wrote, which MMEngine would run as Python when it resumes."""
+        """Remove a config in MMCV's format, which MMEngine would run as Python on resuming."""
         if isinstance(checkpoint.get('meta'), dict):
             checkpoint['meta'].pop('config', None)
 
@@ -107,7 +107,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             _remove(self.file_backend, path)
 
     def _best_files(self) -> dict[str, str | None]:
-        """The best checkpoint by each metric, None where there is none yet."""
+        """The best checkpoint by each metric, or None."""
         if not self.save_best:
             return {}
         if len(self.key_indicators) == 1:
@@ -121,7 +121,7 @@ class CheckpointHook(MMEngineCheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', [])
 
     def _forget_strange_files(self) -> None:
-        """The best checkpoint so far is removed by its path: here, it is one of this run's folder."""
+        """Limit the path of the best checkpoint, which MMEngine removes, to this run's folder."""
         for key, path in self._best_files().items():
             name = re.split(r'[/\\]', path)[-1] if isinstance(path, str) else ''
             own = self.file_backend.join_path(self.out_dir, name) if name.startswith('best_') else None
@@ -135,7 +135,7 @@ class CheckpointHook(MMEngineCheckpointHook):
 
 
 class _DeferringBackend:
-    """A file backend that removes nothing, and remembers what it was to remove."""
+    """A file backend that removes nothing, and records the files to remove."""
 
     def __init__(self, backend: BaseStorageBackend) -> None:
         self.backend = backend

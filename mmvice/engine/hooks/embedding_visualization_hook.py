@@ -1,4 +1,4 @@
-"""Pictures of views and embeddings while a ViCE model is trained."""
+"""Pictures of views and embeddings during the training of a ViCE model."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -36,24 +36,23 @@ _PIXELS = 50_000  # of all images, for the principal components
 
 @HOOKS.register_module()
 class EmbeddingVisualizationHook(Hook):
-    """Draws what a ViCE model is trained on and what it has learned, at the start, at the end, and in between.
+    """Draws the views and the embeddings of a ViCE model at the start of training, at its end, and in between.
 
     Two pictures go to all backends of the visualizer: ``views``, the views of the current batch with their mutual
     regions and masks (Fig. 3), and ``embeddings``, images with the principal components of their embeddings as colours,
-    and cut into the learned concepts (Fig. 5 and 9).
+    and their learned concepts (Fig. 5 and 9).
 
-    The model is in evaluation while it is looked at, and everything is put back afterwards: training with and without
+    The model is in evaluation while pictures are drawn, and its state is restored afterwards. Training with and without
     this hook gives the same weights, bit for bit. Only the main process draws.
 
     Args:
-        interval (int): Iterations between two drawings; the first one is before the first step of a run, and the last
-            one at its end, whatever the interval. Defaults to 500.
+        interval (int): Iterations between two drawings. The first one is always before the first step of a run, the
+            last one at its end. Defaults to 500.
         num_images (int): Number of images in a picture. Defaults to 4.
-        images (Sequence[str], optional): Image files to embed, in place of ``num_images`` of the training images as
-            they are before views are cut from them, the same ones in every run. A data set without
-            :class:`ContextualViewCrop` in its pipeline gives the primary views of its first batch. Defaults to None.
-        size (int, optional): Another scale of ``images`` than that of training, as of :class:`NetworkScale`. Defaults
-            to None.
+        images (Sequence[str], optional): Image files to embed. Defaults to None: ``num_images`` of the training images
+            before views are cropped, the same ones in every run, or the primary views of the first batch if the
+            pipeline has no :class:`ContextualViewCrop`.
+        size (int, optional): Scale of ``images``, see :class:`NetworkScale`. Defaults to None: the scale of training.
 
     Raises:
         ValueError: If a number is not positive.
@@ -78,7 +77,7 @@ class EmbeddingVisualizationHook(Hook):
         """The images that are embedded, as the network gets them, BGR uint8 (H, W, 3)."""
 
     def before_train(self, runner: Runner) -> None:
-        """Read ``images``, and check that there is something to draw."""
+        """Read ``images``, and check that the model has embeddings."""
         model = _unwrap(runner.model)
         if head_of(model) is None:
             raise TypeError(
@@ -108,12 +107,12 @@ class EmbeddingVisualizationHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Draw when it is time."""
+        """Draw every ``interval`` iterations."""
         if is_main_process() and self.every_n_train_iters(runner, self.interval):
             self._draw(runner, runner.iter + 1)
 
     def after_train(self, runner: Runner) -> None:
-        """Draw at the end, wherever that is."""
+        """Draw at the end of the training."""
         if self._batch is not None and self._drawn != runner.iter:
             self._draw(runner, runner.iter)
         self._batch = None
@@ -157,14 +156,14 @@ class EmbeddingVisualizationHook(Hook):
 
 
 def undistorted_images(dataset: Dataset, number: int) -> list[np.ndarray]:
-    """Images of a data set, evenly spread over it, as they are before views are cut from them.
+    """Evenly spaced images of a data set, before views are cropped.
 
     Args:
         dataset: A data set with a pipeline that has :class:`ContextualViewCrop`, or one of MMEngine's wrappers of such.
         number: Number of images.
 
     Returns:
-        list: BGR uint8 (H, W, 3); fewer where there are not so many, and none of a data set of another kind.
+        list: BGR uint8 (H, W, 3); fewer if the data set is smaller, and none for another kind of data set.
     """
     places = [(part, index) for part in _members(dataset) for index in range(len(part))]
     found = []
@@ -179,7 +178,7 @@ def undistorted_images(dataset: Dataset, number: int) -> list[np.ndarray]:
 
 
 def _members(dataset: Dataset) -> list[Dataset]:
-    """The data sets within wrappers, whose pipelines end before views are cut."""
+    """The data sets within wrappers, with pipelines that end before views are cropped."""
     if hasattr(dataset, 'datasets'):
         return [member for part in dataset.datasets for member in _members(part)]
     if hasattr(dataset, 'dataset'):
@@ -196,7 +195,7 @@ def _members(dataset: Dataset) -> list[Dataset]:
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation for a while; its modes and all random number generators are as before afterwards."""
+    """Switch a model to evaluation temporarily; restore its modes and all random states afterwards."""
     modes = {module: module.training for module in model.modules()}
     devices = {parameter.device for parameter in model.parameters()}
     states = random.getstate(), np.random.get_state()

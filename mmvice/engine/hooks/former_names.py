@@ -1,4 +1,4 @@
-"""Hooks under the names that an earlier mmvice gave them."""
+"""Names of hooks in earlier versions of mmvice."""
 
 import logging
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ _NEW_NAMES = {
 
 
 def renewed(hooks: dict[str, Any] | Iterable[Any] | None) -> Any:
-    """Hooks of a config under today's names, with a warning for each that has another one.
+    """Hooks of a config under their current names, with a warning for each former name.
 
     Args:
         hooks: ``default_hooks`` or ``custom_hooks``.

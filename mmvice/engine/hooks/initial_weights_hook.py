@@ -1,4 +1,4 @@
-"""Initial weights of a segmentor, of which none is missing unless it is meant to be learned anew."""
+"""Initial weights of a segmentor, with a check that only the named weights are missing."""
 
 import logging
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from mmvice.utils.checkpoint import differing_weights, load_checkpoint_file
 
 @HOOKS.register_module()
 class InitialWeightsHook(Hook):
-    """Starts a training from a checkpoint that has every weight of the model but those named (Table 11).
+    """Starts a training from a checkpoint that has every weight of the model except the named ones (Table 11).
 
-    MMEngine's ``load_from`` and ``init_cfg`` take what happens to fit and leave the rest random, with a warning. A
-    resumed run goes on from its own checkpoint, as ever.
+    MMEngine's ``load_from`` and ``init_cfg`` load the weights that fit, and only warn that the others stay random. A
+    resumed run uses its own checkpoint instead.
 
     Args:
-        checkpoint (str): File of the weights, as ``tools/model_converters/to_mmseg.py`` writes it.
-        learned_anew (Sequence[str]): Beginnings of the names of weights that the file lacks.
+        checkpoint (str): File of the weights, written by ``tools/model_converters/to_mmseg.py``.
+        learned_anew (Sequence[str]): Prefixes of the names of weights that the file lacks.
     """
 
     def __init__(self, checkpoint: str, learned_anew: Sequence[str] = ()) -> None:
@@ -28,11 +28,11 @@ class InitialWeightsHook(Hook):
         self.learned_anew = tuple(learned_anew)
 
     def before_train(self, runner: Runner) -> None:
-        """Load the weights, after the Runner has initialised all of them; a run that goes on has its own.
+        """Load the weights after the Runner has initialised all of them, except in a resumed run.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If a weight is missing, left over or of another shape; the message lists them.
+            ValueError: If a weight is missing, unused or of another shape; the message lists them.
         """
         if runner.iter:
             return

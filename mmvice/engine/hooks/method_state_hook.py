@@ -1,4 +1,4 @@
-"""What a method's head needs of a run: the state of all processes in one checkpoint, and a call after each step."""
+"""Support for a method's head: the state of all processes in one checkpoint, and a call after each step."""
 
 import re
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -22,15 +22,15 @@ _State = dict[str, Tensor]
 
 @HOOKS.register_module()
 class MethodStateHook(Hook):
-    """Saves a head's state of every process, and gives each its own again, also where their number has changed.
+    """Saves a head's state of every process, and restores it, also if the number of processes has changed.
 
-    Checkpoints have ``process_state`` beside the ``state_dict``: what the head calls so, stacked over the W processes.
-    From there each process takes its own. What the ``state_dict`` has of it is that of the first process, or what a
-    hook such as ``EMAHook`` has put in its place. Another number of processes gets it dealt out by the head.
+    Checkpoints have ``process_state`` beside the ``state_dict``: the head's process state, stacked over the W
+    processes. Each process loads its own part. The ``state_dict`` has that of the first process, or the values of a
+    hook such as ``EMAHook``. For another number of processes, the head redistributes the state.
 
-    Where a wrapper of the model takes the optimizer's steps, this hook tells the head of them.
+    If a wrapper of the model makes the optimizer's steps, this hook informs the head of them.
 
-    :class:`mmvice.engine.ViCERunner` has this hook without being told, before all others.
+    :class:`mmvice.engine.ViCERunner` always has this hook, before all others.
     """
 
     priority = 'HIGHEST'  # state has the model's shape before a hook loads or compares it
@@ -40,19 +40,19 @@ class MethodStateHook(Hook):
         self._own: _State | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Give the head what the checkpoint has for this process, whatever another hook has loaded meanwhile."""
+        """Load this process's state from the checkpoint into the head, after any other hook has loaded weights."""
         if self._own is not None:
             head_of(runner.model).load_state_dict(self._own, strict=False)
             self._own = None
 
     def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
-        """Tell the head that the optimizer has stepped, which a model without a wrapper does by itself."""
+        """Inform the head of an optimizer step; a model without a wrapper does that itself."""
         head = head_of(runner.model)
         if head is not None and is_model_wrapper(runner.model) and runner.optim_wrapper.should_update():
             head.after_step()
 
     def before_save_in_all_processes(self, runner: Runner) -> None:
-        """Gather the state in the first process."""
+        """Collect the state of all processes in the first one."""
         head = head_of(runner.model)
         self._gathered = None
         if head is not None and get_world_size() > 1:
@@ -61,7 +61,7 @@ class MethodStateHook(Hook):
                 self._gathered = {name: torch.stack(parts).cpu() for name, parts in gathered.items()}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add it to the checkpoint, in the first process, and the number of processes."""
+        """Add the state and the number of processes to the checkpoint, in the first process."""
         checkpoint['meta']['num_processes'] = get_world_size()
         head = head_of(runner.model)
         if head is not None and head.process_state:
@@ -70,14 +70,16 @@ class MethodStateHook(Hook):
         self._gathered = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put this process's share wherever the model may look for it.
+        """Write this process's state into every state dict of the checkpoint.
 
-        A hook may exchange the ``state_dict`` for another part of the checkpoint, before this one or after it: every
-        state dict gets the state of this process. It may even load weights from elsewhere: a run that goes on puts the
-        state into the head once more before its first step.
+        Another hook may replace the ``state_dict`` by another part of the checkpoint, so every state dict gets the
+        state of this process. A hook may also load other weights, so a resumed run loads the state into the head again
+        before its first step.
+
+        A run that starts from the weights of a checkpoint has no use for a state that does not fit: it starts anew.
 
         Raises:
-            ValueError: If something else is in its place, or the head has no use for it.
+            ValueError: If a run resumes, and the checkpoint has another object in its place, or the head cannot use it.
         """
         head = head_of(runner.model)
         if head is None:
@@ -89,20 +91,32 @@ class MethodStateHook(Hook):
             states = _states_of_processes(checkpoint, head)
             if states is None:
                 return
-            number = get_world_size()
-            if len(states) != number:
-                saved, states = states, head.deal_out(states, number)
-                print_log(
-                    f'The checkpoint has the state of {len(saved)} processes: {_sizes(saved)}; it was dealt out to '
-                    f'{number}: {_sizes(states)}.',
-                    logger='current',
-                )
+            own = _dealt_out(states, head)[get_rank()]
         except ValueError as error:
-            raise ValueError(f'{runner._load_from}: {error}') from error
-        own = states[get_rank()]
+            if runner._resume:
+                raise ValueError(f'{runner._load_from}: {error}') from error
+            print_log(
+                f'{runner._load_from}: {error}. This run does not resume: it starts without that state.', 'current'
+            )
+            own = _own_state(head)
         for part, prefix in parts:
-            part.update({f'{prefix}{name}': value for name, value in own.items()})
+            fitting = own if runner._resume else {name: own[name] for name in own if f'{prefix}{name}' in part}
+            part.update({f'{prefix}{name}': value for name, value in fitting.items()})
         self._own = own if runner._resume else None
+
+
+def _dealt_out(states: list[_State], head: BaseMethodHead) -> list[_State]:
+    """The state of some processes for those of this run."""
+    number = get_world_size()
+    if len(states) == number:
+        return states
+    dealt = head.deal_out(states, number)
+    print_log(
+        f'The checkpoint has the state of {len(states)} processes: {_sizes(states)}; it was redistributed to '
+        f'{number}: {_sizes(dealt)}.',
+        logger='current',
+    )
+    return dealt
 
 
 def _own_state(head: BaseMethodHead) -> _State:
@@ -111,7 +125,7 @@ def _own_state(head: BaseMethodHead) -> _State:
 
 
 def _parts_with_head(part: MutableMapping | Sequence) -> Iterator[tuple[MutableMapping, str]]:
-    """Every dict of weights with a head in the dicts and lists of a checkpoint, with what its names begin with."""
+    """Every dict of weights with a head in the dicts and lists of a checkpoint, and the prefix of its names."""
     if isinstance(part, MutableMapping):
         heads = {match[1] for name in part if isinstance(name, str) and (match := _HEAD.match(name))}
         yield from ((part, prefix) for prefix in heads)
@@ -121,7 +135,7 @@ def _parts_with_head(part: MutableMapping | Sequence) -> Iterator[tuple[MutableM
 
 
 def _states_of_processes(checkpoint: MutableMapping[str, Any], head: BaseMethodHead) -> list[_State] | None:
-    """The state of every process that saved a checkpoint; None where it is in the weights alone."""
+    """The state of every process that saved a checkpoint; None if only the weights contain it."""
     saved = checkpoint.get('process_state', checkpoint.get(FORMER_PROCESS_STATE))
     if saved is None or not head.process_state:
         weights = checkpoint.get('state_dict', checkpoint)
@@ -152,6 +166,6 @@ def _is_like(own: _State):
 
 
 def _sizes(states: Sequence[_State]) -> str:
-    """The numbers that a state has, in words."""
+    """The counts of a state, in words."""
     numbers = {name for state in states for name, value in state.items() if not value.ndim}
     return ', '.join(f'{name} {[int(state[name]) for state in states]}' for name in sorted(numbers)) or 'no numbers'

@@ -1,4 +1,4 @@
-"""A head with other classes than the data, or another label that does not count, is an error before the first step."""
+"""A check that heads and data have the same classes and the same ignored label, before the first step."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner

@@ -19,8 +19,8 @@ from mmvice.visualization import write_png
 class PredictionFilesHook(Hook):
     """Writes every prediction of a test as a grey PNG of class ids, with or without labels.
 
-    Files lie in the folder as the images lie in theirs, and each is there whole or not at all. With
-    ``reduce_zero_label`` the ids are those of the label maps on disk, from 1 on, as MMSegmentation writes them.
+    Files have the subfolders of the images. Each is written completely or not at all. With ``reduce_zero_label`` the
+    ids are those of the label maps on disk, from 1 on, as MMSegmentation writes them.
 
     Args:
         folder (str): Folder of the files.
@@ -34,7 +34,7 @@ class PredictionFilesHook(Hook):
         self._names = image_output_names(runner.test_dataloader.dataset)
 
     def after_test(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Say how many files there are, and where."""
+        """Log the number of files and their folder."""
         written = counted(len(self._names), 'prediction')
         print_log(f'Wrote {written} to {self.folder}', logger='current')
 
@@ -44,7 +44,7 @@ class PredictionFilesHook(Hook):
         """Write the predictions of a batch.
 
         Raises:
-            ValueError: If the model gives no segmentation.
+            ValueError: If the model predicts no segmentation.
         """
         for sample in outputs:
             if 'pred_sem_seg' not in sample:

@@ -25,15 +25,15 @@ _LABELLED_SIDE = 200
 
 @HOOKS.register_module()
 class ProbeVisualizationHook(SegVisualizationHook):
-    """MMSegmentation's hook, for images that need not be files.
+    """MMSegmentation's hook, which also draws images that are not files.
 
-    It draws image, truth and prediction side by side. Where ``img_path`` is no file, as for rendered scenes, the image
-    is the one of the data batch; a file is read with the values of black and white of the data loader that it is of.
-    The image is brought to the size of the prediction. Small pictures go without class names.
-    The pictures of a test have the names of the images and lie as these do; those of a validation also have the step.
+    It draws image, truth and prediction side by side. If ``img_path`` is not a file, as for rendered scenes, it uses
+    the image of the data batch. It reads a file with the black and white values of its data loader. It resizes the
+    image to the size of the prediction. Small pictures have no class names. The pictures of a test have the names and
+    subfolders of the images; those of a validation also have the step.
 
     Args:
-        draw (bool): Draw at all; the ``--show`` and ``--show-dir`` of ``tools/test.py`` set it. Defaults to False.
+        draw (bool): Whether to draw; ``--show`` and ``--show-dir`` of ``tools/test.py`` set it. Defaults to False.
         interval (int): Validation iterations between two drawings. Defaults to 50.
         show (bool): Open a window instead of storing the picture. Defaults to False.
         wait_time (float): Seconds to show a picture. Defaults to 0.
@@ -91,7 +91,7 @@ class ProbeVisualizationHook(SegVisualizationHook):
             self._draw('', data_batch, index, data_sample, None)
 
     def after_test(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Say how many pictures were written by all processes, and where."""
+        """Log the number of pictures of all processes and their folder."""
         if not self.draw:
             return
         drawn = {name for names in all_gather_object(self._drawn) for name in names}
@@ -135,5 +135,5 @@ class ProbeVisualizationHook(SegVisualizationHook):
 
 
 def _writable(name: str) -> str:
-    """A name without the bytes that are no UTF-8: OpenCV, which writes the pictures, crashes on them."""
+    """A name without bytes that are not UTF-8, on which OpenCV would crash as it writes the pictures."""
     return name.encode('utf-8', 'replace').decode()

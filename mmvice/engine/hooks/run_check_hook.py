@@ -1,4 +1,4 @@
-"""What cannot work ends a run before its first step, and what is odd is told."""
+"""Checks before the first step: errors for settings that cannot work, warnings for unusual ones."""
 
 import logging
 
@@ -13,9 +13,9 @@ from mmvice.registry import HOOKS
 
 @HOOKS.register_module()
 class RunCheckHook(Hook):
-    """Calls the functions of :mod:`mmvice.engine.checks`, each when what it looks at is there.
+    """Calls each function of :mod:`mmvice.engine.checks` as soon as its input exists.
 
-    :class:`mmvice.engine.ViCERunner` has this hook without being told.
+    :class:`mmvice.engine.ViCERunner` always has this hook.
     """
 
     priority = 'VERY_HIGH'  # before a hook or MMEngine uses what is in a checkpoint
@@ -24,16 +24,16 @@ class RunCheckHook(Hook):
         self._absent_in_training: str | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Look at the samplers of all loops."""
+        """Check the samplers of all loops."""
         checks.check_samplers_end(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look at weights and state before the Runner takes them over."""
+        """Check weights and state before the Runner loads them."""
         checks.check_resumed_state(runner, checkpoint)
         checks.check_weights_fit(runner, checkpoint)
 
     def before_train(self, runner: Runner) -> None:
-        """Look at model, optimizer and schedules, and into the label maps of training and validation."""
+        """Check model, optimizer and schedules, and the label maps of training and validation."""
         checks.check_heads_fit(runner)
         checks.warn_of_frozen_random_weights(runner)
         checks.warn_of_unused_keys(runner)
@@ -47,13 +47,13 @@ class RunCheckHook(Hook):
                 checks.warn_of_absent_classes('val_dataloader', runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
-        """Look at the normalisation, and into the label maps of a test."""
+        """Check the normalisation, and the label maps of a test."""
         checks.warn_of_other_normalization(runner.model)
         if is_main_process():
             checks.warn_of_absent_classes('test_dataloader', runner.test_dataloader.dataset)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Tell of the classes of the training once more, with the result; the metric tells of those of its images."""
+        """Repeat the warning about absent classes of the training with the result; the metric has its own warning."""
         if self._absent_in_training:
             print_log(self._absent_in_training, logger='current', level=logging.WARNING)
 

@@ -1,4 +1,4 @@
-"""Reproducibility by step: what a model draws in a step depends on the run's seed, the step and the process only."""
+"""Reproducible steps: a model's random draws in a step depend only on the run's seed, the step and the process."""
 
 import random
 
@@ -16,15 +16,15 @@ from mmvice.registry import HOOKS
 class SeededStepHook(Hook):
     """Seeds the global generators of PyTorch, NumPy and Python before every training step.
 
-    Dropout and stochastic depth draw from them. A checkpoint does not hold their states, and could only hold those of
-    one process; seeded by (seed of the run, step, rank), a resumed run draws what the uninterrupted one would have
-    drawn. Data has seeds of its own, from :class:`SeededInfiniteSampler`.
+    Dropout and stochastic depth draw from them. A checkpoint does not have their states, and could only have those of
+    one process. With seeds from (seed of the run, step, rank), a resumed run draws the same numbers as an uninterrupted
+    one. Data has its own seeds, from :class:`SeededInfiniteSampler`.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Have the sampler follow the seed that a checkpoint brings, which is built before that is loaded."""
+        """Set the sampler's seed to that of a loaded checkpoint, since the sampler is built earlier."""
         sampler = runner.train_dataloader.sampler
         own = (runner.cfg.train_dataloader.get('sampler') or {}).get('seed')
         if isinstance(sampler, SeededInfiniteSampler) and own is None:

@@ -21,24 +21,24 @@ from mmvice.registry import LOOPS
 class ClusterFitLoop(BaseLoop):
     """Fits the :class:`ClusterProbeHead` of a model (Sec. 4.3), as the training loop of a Runner.
 
-    The first pass samples pixels of every image, blind to their labels, and k-means finds the clusters. The second pass
-    counts which classes the pixels of each cluster have, and every cluster gets a class. For hooks it is one epoch, so
-    that the usual one writes ``epoch_1.pth``, an ordinary checkpoint.
+    The first pass samples pixels of every image without labels, and k-means finds the clusters. The second pass counts
+    the classes of the pixels of each cluster, and every cluster gets a class. For hooks, the fit is one epoch: the
+    usual checkpoint hook writes ``epoch_1.pth``.
 
-    Several processes share the images, and fit what one fits: the pixels drawn from an image follow its index in the
-    dataset, and an image that the sampler gives more than once, to make the shares equal, counts once.
+    Several processes share the images and get the same result as one. The pixels drawn from an image depend on its
+    index in the dataset. A sampler may repeat images to give all processes equally many; each counts once.
 
     Args:
         runner (Runner): The runner.
         dataloader (DataLoader or dict): Labelled training images, each once and without augmentation.
-        max_samples (int): Embeddings that k-means gets, over all processes. Every image gives an equal share, at least
-            one. Defaults to 200000.
+        max_samples (int): Embeddings for k-means, over all processes. Every image gives equally many, at least one.
+            Defaults to 200000.
         seed (int): Seed of the sample and of k-means. Defaults to 0.
         val_begin (int): Validate after the fit if it is 1 and a validation loop is configured. Defaults to 1.
 
     Raises:
         TypeError: If the model has no cluster probe.
-        ValueError: If ``max_samples`` is not positive, or ``seed`` is no seed of NumPy's.
+        ValueError: If ``max_samples`` is not positive, or ``seed`` is not a valid seed for NumPy.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class ClusterFitLoop(BaseLoop):
         print_log(f'clusters agree with {agreement:.2%} of the labelled training pixels', logger='current')
 
     def _indices(self) -> list[int]:
-        """Dataset indices of the images of this process, in the order in which they come.
+        """Dataset indices of the images of this process, in order.
 
         Raises:
-            ValueError: If they are more than the dataset has, as of a sampler without an end.
+            ValueError: If there are more than the dataset has, as from an endless sampler.
         """
         indices, most = [], len(self.dataloader.dataset)
         for batch in self.dataloader.batch_sampler:
@@ -141,13 +141,13 @@ class ClusterFitLoop(BaseLoop):
         return indices
 
     def _first_of_its_image(self) -> list[bool]:
-        """For each image of this process, whether no other is the same, earlier or in a process of lower rank."""
+        """Whether each image of this process is the first copy, over earlier ones and processes of lower rank."""
         seen, ranks = set(), all_gather_object(self._indices())
         first = [[not (index in seen or seen.add(index)) for index in indices] for indices in ranks]
         return first[get_rank()]
 
     def _sample(self, model: torch.nn.Module) -> np.ndarray:
-        """Embeddings (n, P, D) of P pixels drawn alike from every image of this process."""
+        """Embeddings (n, P, D) of P random pixels from every image of this process."""
         num_images = len(self.dataloader.dataset)
         per_image = max(self.max_samples // num_images, 1)
         draws = np.random.RandomState(self.seed).randint(2**32, size=(num_images, per_image), dtype=np.uint32)
@@ -173,7 +173,7 @@ class ClusterFitLoop(BaseLoop):
     def _batches(
         self, model: torch.nn.Module, what: str
     ) -> Iterator[tuple[torch.Tensor | Sequence[torch.Tensor], Sequence]]:
-        """Preprocessed batches under a progress bar."""
+        """Preprocessed batches, with a progress bar."""
         print_log(f'{what}: {len(self.dataloader)} batches', logger='current', level=logging.INFO)
         bar = ProgressBar(len(self.dataloader), file=sys.stderr) if is_main_process() else None
         for data in self.dataloader:

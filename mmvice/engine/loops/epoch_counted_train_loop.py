@@ -8,15 +8,15 @@ from mmvice.registry import LOOPS
 
 @LOOPS.register_module()
 class EpochCountedTrainLoop(IterBasedTrainLoop):
-    """MMEngine's loop over steps, with its length given in epochs, as papers give it.
+    """MMEngine's loop over steps, with its length in epochs, as in papers.
 
-    The number of steps follows from the images and the batch over all processes, so that one config serves any number
-    of GPUs; unlike MMEngine's loop over epochs, this one is resumed at the step where it stopped.
+    The number of steps follows from the images and the batch over all processes, so one config works for any number of
+    GPUs. This loop resumes at the step where it stopped, unlike MMEngine's loop over epochs.
 
     Args:
         runner (Runner): The runner.
         dataloader (DataLoader or dict): Training data, with a sampler whose length is that of an epoch of this process.
-        max_epochs (float): Epochs to train, a fraction being allowed.
+        max_epochs (float): Epochs to train; may be a fraction.
         val_begin (int): First step after which to validate. Defaults to 1.
         val_interval (int, optional): Steps between validations. Defaults to None: at the end.
 

@@ -15,8 +15,8 @@ from mmvice.registry import OPTIM_WRAPPERS
 class BFloat16OptimWrapper(OptimWrapper):
     """Runs forward passes under bfloat16 autocast, on any device.
 
-    MMEngine's ``AmpOptimWrapper`` refuses to be built without a GPU, for the sake of its loss scaler. bfloat16 has the
-    exponent range of float32, so gradients don't underflow and need no scaling.
+    MMEngine's ``AmpOptimWrapper`` needs a GPU for its loss scaler. bfloat16 has the exponent range of float32, so
+    gradients do not underflow and need no scaling.
     """
 
     @contextmanager

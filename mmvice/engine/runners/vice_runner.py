@@ -1,4 +1,4 @@
-"""MMEngine's Runner: checkpoints know of all processes, loaders never wait without end, each run has its folder."""
+"""MMEngine's Runner, with state of all processes in checkpoints, timeouts of loaders and a folder for each run."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmvice.datasets.packed_batch import PackedCollate
 from mmvice.datasets.seeded_items import with_seeded_items
-from mmvice.datasets.worker_batches import SharedMemory, with_fitting_workers
+from mmvice.datasets.worker_batches import SharedMemory, with_worker_settings
 from mmvice.datasets.wrapper_settings import check_wrapper_settings
 from mmvice.engine import checks
 from mmvice.engine.hooks import MethodStateHook, RunCheckHook
@@ -43,25 +43,25 @@ def _as_current_run(method: Callable[..., Any]) -> Callable[..., Any]:
 
 @RUNNERS.register_module()
 class ViCERunner(Runner):
-    """Tells hooks in every process that a checkpoint is about to be written, and saves the state of each.
+    """Calls hooks in every process before a checkpoint is written, and saves the state of each process.
 
-    What cannot work ends before the first step, see :class:`RunCheckHook`.
+    Settings that cannot work end the run before the first step, see :class:`RunCheckHook`.
 
-    MMEngine writes checkpoints in the first process, and calls its hooks there only. Here every hook that has a method
-    ``before_save_in_all_processes(runner)`` is called in all processes before that, whatever asked for the checkpoint.
-    ``save_checkpoint`` must therefore be called in every process, as MMEngine's own hooks do.
+    MMEngine writes checkpoints in the first process, and calls hooks only there. This Runner first calls the method
+    ``before_save_in_all_processes(runner)`` of hooks in all processes. ``save_checkpoint`` must therefore be called in
+    every process, as MMEngine's own hooks do.
 
-    A process may have several Runners, which run in any order. Each writes into its own work folder: it has a logger, a
-    message hub, a visualizer and a scope of its own, which are MMEngine's current ones while it runs.
+    A process may have several Runners, which run in any order. Each writes into its own work folder. It has its own
+    logger, message hub, visualizer and scope, which are MMEngine's current ones while it runs.
     """
 
     train, val, test = (_as_current_run(method) for method in (Runner.train, Runner.val, Runner.test))
 
     def setup_env(self, env_cfg: dict) -> None:
-        """Set the environment up as MMEngine does, and let this process and its workers open all files they may.
+        """Set up the environment like MMEngine, and raise the limit of open files for this process and its workers.
 
-        MMEngine raises the limit to 4096, or to ``resource_limit`` of ``env_cfg``. It names what a run logs with after
-        the second in which the run begins: of several in a second, each gets a name of its own.
+        MMEngine raises the limit to 4096, or to ``resource_limit`` of ``env_cfg``. It names a run's logger after the
+        second in which the run starts. Here, several runs in one second get different names.
         """
         super().setup_env(env_cfg)
         raise_file_limit()
@@ -75,7 +75,7 @@ class ViCERunner(Runner):
         return use_console(super().build_logger(*args, **kwargs))
 
     def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
-        """Build the visualizer; one of an earlier run loses the name that the config gives to both."""
+        """Build the visualizer; that of an earlier run with the same name loses its name."""
         if isinstance(visualizer, dict):
             earlier = Visualizer._instance_dict.get(visualizer.get('name'))
             if earlier is not None:
@@ -83,7 +83,7 @@ class ViCERunner(Runner):
         return super().build_visualizer(visualizer)
 
     def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
-        """Register the hooks of the config, and those that every run has."""
+        """Register the hooks of the config and those of every run."""
         self.register_hook(MethodStateHook())
         self.register_hook(RunCheckHook())
         super().register_hooks(renewed(default_hooks), renewed(custom_hooks))
@@ -103,7 +103,7 @@ class ViCERunner(Runner):
         """Compile a whole step of the model, if the config asks for it.
 
         Raises:
-            ValueError: If the model is one whose step cannot be compiled as a whole, or ``compile`` is no bool or dict.
+            ValueError: If the model's step cannot be compiled as a whole, or ``compile`` is not a bool or dict.
         """
         wanted = self.cfg.get('compile', False)
         if not isinstance(wanted, (bool, dict)):
@@ -126,22 +126,22 @@ class ViCERunner(Runner):
     def build_dataloader(
         dataloader: DataLoader | dict[str, Any], seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
-        """Build a data loader, whose workers hand over each batch in one block of memory, or end the run.
+        """Build a data loader whose workers hand over each batch in one block of memory, or end the run.
 
-        Settings that only workers have are left out where there is none. Every sample follows from (seed, epoch,
-        index) behind any wrapper of data sets, see :func:`with_seeded_items`.
+        Settings of workers are left out if there are no workers. Every sample depends only on (seed, epoch, index),
+        behind any wrapper of data sets, see :func:`with_seeded_items`.
 
         Args:
             dataloader: As of MMEngine's method, whose other arguments are the same too.
             seed: Seed of the sampler and the workers.
-            diff_rank_seed: Whether the processes have seeds of their own.
+            diff_rank_seed: Whether each process has its own seed.
 
         Raises:
             ValueError: If a number of workers, or a wrapper of data sets, has a setting that cannot work.
         """
         if not isinstance(dataloader, DataLoader):
             check_wrapper_settings(dataloader.get('dataset'))
-            dataloader = with_seeded_items(with_fitting_workers(dataloader))
+            dataloader = with_seeded_items(with_worker_settings(dataloader))
         loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         if not isinstance(loader.collate_fn, PackedCollate):
             loader.collate_fn = PackedCollate(loader.collate_fn, SharedMemory(loader))

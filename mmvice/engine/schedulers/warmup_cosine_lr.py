@@ -1,4 +1,4 @@
-"""The learning rate of the paper over a run of any length."""
+"""The learning rate of the paper for a run of any length."""
 
 import math
 
@@ -12,7 +12,7 @@ from mmvice.registry import PARAM_SCHEDULERS
 class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
     """Linear warm-up over a share of the steps, then half a cosine down to the last step (Sec. 4.2).
 
-    Unlike a chain of ``LinearLR`` and ``CosineAnnealingLR`` it needs no step numbers: the Runner fills in ``end``, the
+    It needs no step numbers, unlike a chain of ``LinearLR`` and ``CosineAnnealingLR``: the Runner sets ``end`` to the
     length of the training loop.
 
     Args:
@@ -23,7 +23,7 @@ class WarmupCosineLR(LRSchedulerMixin, _ParamScheduler):
         begin, end, last_step, by_epoch, verbose: As in MMEngine's schedulers; ``by_epoch=False`` for steps.
 
     Raises:
-        ValueError: If an argument is out of range, or ``end`` is unknown, as without a training loop.
+        ValueError: If an argument is out of range, or ``end`` is unknown because there is no training loop.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""mIoU and its kin, with the values of every class."""
+"""mIoU and related metrics, with the values of every class."""
 
 import logging
 import math
@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from mmengine.logging import print_log
 from mmseg.evaluation import IoUMetric
 
 from mmvice.registry import METRICS
+from mmvice.utils.console import tell
 
 _CLASS_METRIC = re.compile(r'(^|/)(IoU|Acc|Dice|Fscore|Precision|Recall)\.')
 _COUNT = '_classes'
@@ -19,14 +19,14 @@ _COUNT = '_classes'
 class ClassIoUMetric(IoUMetric):
     """MMSegmentation's ``IoUMetric``, whose result also holds the values of each class (Table 10).
 
-    ``IoUMetric`` prints them as a table and keeps the means alone. Here ``IoU.road``, ``Acc.road`` and so on, in
-    percent with 2 decimals, follow the means in the result, and with it in the log and its JSON files. Means and table
-    are those of ``IoUMetric``.
+    ``IoUMetric`` prints these values as a table, but returns only the means. Here ``IoU.road``, ``Acc.road`` and so on
+    follow the means in the result, the log and its JSON files, in percent with 2 decimals. Means and table are those of
+    ``IoUMetric``.
 
-    A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``) and is left out of
-    the mean. ``mIoU_classes`` is the number of classes that the mean is over, and a warning names the classes that no
-    label map has. An image without labels counts nowhere; where no image has any, the result is empty. The class
-    ``ignored_class`` does not count: its id is the ``ignore_index`` of the data set, as ``NumClassCheckHook`` sets it.
+    A class that occurs in neither labels nor predictions has an IoU of nan (or of ``nan_to_num``). The mean leaves it
+    out. ``mIoU_classes`` is the number of classes in the mean. A warning names the classes that no label map has.
+    Images without labels do not count. If no image has labels, the result is empty. The class ``ignored_class`` does
+    not count either: its id is the ``ignore_index`` of the data set, set by ``NumClassCheckHook``.
 
     Args:
         args, kwargs: As for ``IoUMetric``, without ``output_dir``.
@@ -72,10 +72,14 @@ class ClassIoUMetric(IoUMetric):
         labelled = [areas for areas in results if areas is not None]
         if not labelled:
             why = 'format_only=True' if self.format_only else f'none of {len(results)} images has a label map'
-            self._warn(f'nothing is measured, as {why}')
+            tell(self, f'nothing is measured, as {why}', logging.WARNING)
             return {}
         if len(labelled) < len(results):
-            self._warn(f'{len(results) - len(labelled)} of {len(results)} images have no label map and do not count')
+            tell(
+                self,
+                f'{len(results) - len(labelled)} of {len(results)} images have no label map and do not count',
+                logging.WARNING,
+            )
         metrics = super().compute_metrics(labelled)
         areas = [sum(area) for area in zip(*labelled)]
         by_class = self.total_area_to_metrics(*areas, self.metrics, self.nan_to_num, self.beta)
@@ -90,21 +94,20 @@ class ClassIoUMetric(IoUMetric):
         absent = names[counts & ~areas[3].numpy().astype(bool)].tolist()
         if absent:
             means = [text for text in metric_texts(metrics) if ' over ' in text]
-            self._warn(
+            tell(
+                self,
                 f'no label map of these {len(labelled)} images has the '
-                f'{"class" if len(absent) == 1 else "classes"} {", ".join(map(repr, absent))}; {", ".join(means)}'
+                f'{"class" if len(absent) == 1 else "classes"} {", ".join(map(repr, absent))}; {", ".join(means)}',
+                logging.WARNING,
             )
         return metrics
 
     def _is_ignored(self, num_classes: int) -> np.ndarray:
         return np.arange(num_classes) == self.ignored_class
 
-    def _warn(self, message: str) -> None:
-        print_log(f'{type(self).__name__}: {message}', logger='current', level=logging.WARNING)
-
 
 def is_class_metric(name: str) -> bool:
-    """Tell whether a metric's name is that of a single class, such as 'IoU.road' or 'val/Acc.road'.
+    """Whether a metric's name is that of a single class, such as 'IoU.road' or 'val/Acc.road'.
 
     Example:
         >>> [is_class_metric(name) for name in ('mIoU', 'IoU.road', 'val/Acc.traffic light')]
@@ -114,7 +117,7 @@ def is_class_metric(name: str) -> bool:
 
 
 def metric_texts(metrics: Mapping[str, float]) -> list[str]:
-    """The means among metrics with 2 decimals, each with the number of classes that it is over, where that is known.
+    """The means among metrics with 2 decimals, each with its number of classes if known.
 
     Example:
         >>> metric_texts({'aAcc': 90.0, 'mIoU': 80.0, 'mIoU_classes': 1, 'IoU.road': 80.0, 'IoU.car': float('nan')})
@@ -132,7 +135,7 @@ def metric_texts(metrics: Mapping[str, float]) -> list[str]:
 
 
 def part_of_classes(values: Iterable[float | None]) -> str:
-    """What a table says of a mean over the values of classes where some have none: nan or None.
+    """Note for a mean over classes if some have no value (nan or None).
 
     Example:
         >>> part_of_classes([50.0, None, 70.0]), part_of_classes([50.0, 70.0])

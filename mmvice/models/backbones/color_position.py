@@ -1,4 +1,4 @@
-"""Colour and place of a pixel, as the features that need no network."""
+"""Colour and position of a pixel as features, without a network."""
 
 import torch
 from mmengine.model import BaseModule
@@ -9,12 +9,12 @@ from mmvice.registry import MODELS
 
 @MODELS.register_module()
 class ColorPosition(BaseModule):
-    """A backbone that learns nothing: the colour of a pixel and where it is, at the resolution of the image.
+    """A backbone without learning: the colour and position of every pixel, at the resolution of the image.
 
-    What a probe reads from it is what colour and place tell of a class by themselves, the least that an embedder has to
-    exceed. Embeddings have unit length, and a direction alone would not tell bright from dark, so a constant channel
-    comes last: (r, g, b, x, y, 1) at unit length holds all of r, g, b, x and y, and a linear map of it decides as an
-    affine map of them does. The constant is a parameter that does not train, as optimizers refuse a model without any.
+    It is a baseline: an embedder should give a better probe than colour and position alone. Embeddings have unit
+    length, and a direction alone cannot distinguish bright from dark. The last channel is therefore constant: (r, g, b,
+    x, y, 1) at unit length still determines r, g, b, x and y. A linear map of it gives the same classes as an affine
+    map of them. The constant is a frozen parameter, since optimizers refuse a model without parameters.
     """
 
     channels = 6
@@ -28,7 +28,7 @@ class ColorPosition(BaseModule):
         """Features of normalised images (B, 3, H, W): one map (B, 6, H, W).
 
         Raises:
-            ValueError: If the images have not three channels.
+            ValueError: If the images do not have three channels.
         """
         if inputs.ndim != 4 or inputs.shape[1] != 3:
             raise ValueError(f'ColorPosition takes colour images (B, 3, H, W), got shape {tuple(inputs.shape)}')

@@ -1,4 +1,4 @@
-"""A decoder that has nothing to learn: the stages of a backbone on top of each other."""
+"""A decoder without weights: the concatenated stages of a backbone."""
 
 from collections.abc import Sequence
 
@@ -13,25 +13,24 @@ from mmvice.registry import MODELS
 
 @MODELS.register_module()
 class HypercolumnDecoder(BaseModule):
-    """Hypercolumns: what all stages of a backbone say of a place, concatenated (Hariharan et al., 2015).
+    """Hypercolumns: the features of all stages of a backbone at each position, concatenated (Hariharan et al., 2015).
 
-    It has no weights, so any backbone, however it was pretrained, can be probed densely, with nothing in between that
-    learned something or did not.
+    It has no weights, so a dense probe measures only the backbone, with any pretraining.
 
-    Stages differ in magnitude by orders, and with them their say in the direction of the concatenated vector: the one
-    with the largest values would drown the others. So the vector of every stage is brought to unit length at every
-    place before it is concatenated, as ParseNet does (Liu et al., 2015), and each stage has the same share
-    ``1 / number of stages`` of an inner product. It needs no statistics of images or batches, which would make a
-    pixel's embedding depend on what else is in its image; within a stage, the lengths are lost.
+    Features of different stages differ by orders of magnitude. Without normalisation, the stage with the largest values
+    would dominate the direction of the concatenated vector. The vector of every stage is therefore normalised to unit
+    length at every position, as in ParseNet (Liu et al., 2015). Each stage then contributes the same share ``1 / number
+    of stages`` to an inner product. The lengths within a stage are lost. The normalisation uses no statistics of images
+    or batches, so a pixel's embedding does not depend on the rest of its image.
 
     Args:
         in_channels (Sequence[int]): Channels of the backbone's stages, finest first.
-        in_index (Sequence[int], optional): Which of the stages to use, counted from 0; negative ones from the end.
-            Defaults to None: all.
+        in_index (Sequence[int], optional): Stages to use, counted from 0, or negative from the end. Defaults to None:
+            all.
 
     Raises:
-        ValueError: If ``in_index`` names a stage that is not there, or one twice, and on a backbone that gives other
-            stages than ``in_channels`` says.
+        ValueError: If ``in_index`` names a stage twice or one that does not exist, or the backbone's stages differ from
+            ``in_channels``.
     """
 
     def __init__(self, in_channels: Sequence[int], in_index: Sequence[int] | None = None) -> None:
@@ -48,7 +47,7 @@ class HypercolumnDecoder(BaseModule):
 
     @property
     def embed_dims(self) -> int:
-        """Channels D of an embedding: the sum of those of the stages."""
+        """Channels D of an embedding: the sum over the stages."""
         return sum(self.in_channels[i] for i in self.in_index)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ class LightFPN(BaseModule):
         init_cfg (dict, optional): Initialization config. Defaults to PyTorch's own initialization.
 
     Raises:
-        ValueError: If the backbone returns another number of stages than ``in_channels`` names.
+        ValueError: If the backbone's number of stages differs from ``in_channels``.
     """
 
     def __init__(self, in_channels: Sequence[int], embed_dims: int = 128, init_cfg: OptMultiConfig = None) -> None:

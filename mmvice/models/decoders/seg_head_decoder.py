@@ -13,8 +13,8 @@ from mmvice.registry import MODELS
 class SegHeadDecoder(BaseModule):
     """A decode head of MMSegmentation whose classifier gives the D channels of the embedding.
 
-    With ``DepthwiseSeparableASPPHead`` it is the DeepLabV3+ decoder of the paper's high-resolution models, with ``FPN``
-    as neck and ``FPNHead`` the Semantic FPN (Sec. 4.1).
+    With ``DepthwiseSeparableASPPHead`` it is the DeepLabV3+ decoder of the paper's high-resolution models. With ``FPN``
+    as neck and ``FPNHead`` it is the Semantic FPN (Sec. 4.1).
 
     Args:
         head (dict): Config of the decode head, without ``num_classes``.

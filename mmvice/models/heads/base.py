@@ -1,26 +1,54 @@
 """What the rest of mmvice asks of a method's head."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from types import MappingProxyType
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.utils import OptMultiConfig
 from torch import Tensor, nn
 
-from mmvice.ops import unit_vectors
+from mmvice.ops import largest_magnitude, reciprocal_power_of_two
 from mmvice.structures import EmbeddingMap
 
 
-class BaseMethodHead(BaseModule, metaclass=ABCMeta):
+class HostBuffersMixin:
+    """Buffers that stay on the host wherever the module goes: a step reads them without waiting for a GPU."""
+
+    host_buffers: tuple[str, ...] = ()
+    """Names of these buffers."""
+
+    def register_count(self, name: str) -> None:
+        """Register a buffer of one whole number, which begins with 0."""
+        self.register_buffer(name, torch.tensor(0, device='cpu'))
+        self.host_buffers = (*self.host_buffers, name)
+
+    def _apply(self, fn, *args, **kwargs) -> nn.Module:
+        kept = {name: self._buffers[name] for name in self.host_buffers}
+        super()._apply(fn, *args, **kwargs)
+        self._buffers.update(kept)
+        return self
+
+    def count_up(self, name: str, number: int) -> None:
+        """Add to a buffer of one number."""
+        self._buffers[name] = torch.tensor(int(self._buffers[name]) + number, device='cpu')
+
+
+class BaseMethodHead(HostBuffersMixin, BaseModule, metaclass=ABCMeta):
     """The objective of a method: what trains the embeddings of a model with ``backbone``, ``decoder`` and ``head``.
 
     Models, hooks, pictures, checkpoints and benchmarks know a head by this class alone. A method of one's own is a
     registered subclass with :meth:`loss`; everything else has a default. A method with concepts, into which images are
     cut, keeps them as a parameter or buffer ``concepts`` (K, D).
 
+    ``unit_region_means`` and ``region_weights`` of :mod:`mmvice.models.heads.regions` turn the arguments of
+    :meth:`loss` into embeddings of regions and their weights; ``sum_over_processes`` of :mod:`mmvice.ops` makes sums
+    those of all processes, with the gradients that DistributedDataParallel expects.
+
     Args:
-        embed_dims (int): Channels D of an embedding.
+        embed_dims (int): Channels D of an embedding; the model gives those of its decoder.
         init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
@@ -32,10 +60,14 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
     as such by themselves."""
 
     settings_in_steps: tuple[str, ...] = ()
-    """Arguments that count steps. They follow the batch size where a recipe is scaled to other GPUs."""
+    """Arguments that count iterations, as MMEngine does: batches, of which several make one step of the optimizer where
+    gradients accumulate. They follow the batch size where a recipe is scaled to other GPUs."""
 
     settings_per_process: tuple[str, ...] = ()
     """Arguments that count rows of each process. They keep their sum where a recipe is scaled to other GPUs."""
+
+    timed_parts: Mapping[str, str] = MappingProxyType({})
+    """Methods that :meth:`loss` calls and whose time benchmarks measure, with the name of what they do."""
 
     def __init__(self, embed_dims: int, init_cfg: OptMultiConfig = None) -> None:
         super().__init__(init_cfg)
@@ -56,6 +88,9 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
             regions: (B, H, W) integers: a region of an image has the same id in all its views; -1 for no region.
             num_regions: N ints, the number of mutual regions I of every image.
             num_views: M >= 2.
+
+        Returns:
+            dict: Scalars. The sum of those whose name contains ``loss`` is minimised; all are logged.
         """
 
     def after_step(self) -> None:
@@ -63,8 +98,11 @@ class BaseMethodHead(BaseModule, metaclass=ABCMeta):
 
     def unit_concepts(self) -> Tensor | None:
         """The concepts (K, D) at unit length, without gradient, whatever the length of their rows is; None without."""
-        concepts = getattr(self, 'concepts', None)
-        return None if concepts is None else unit_vectors(concepts.detach())
+        if getattr(self, 'concepts', None) is None:
+            return None
+        rows = self.concepts.detach()
+        # a power of two rounds nothing, and no length overflows or vanishes
+        return F.normalize(rows * reciprocal_power_of_two(largest_magnitude(rows, 1)), dim=1)
 
     def deal_out(self, states: Sequence[dict[str, Tensor]], num_processes: int) -> list[dict[str, Tensor]]:
         """The ``process_state`` of some processes for another number of them.
@@ -103,25 +141,3 @@ def check_counts(**values: int) -> None:
     for name, value in values.items():
         if not isinstance(value, int) or value < 0:
             raise ValueError(f'{name} must be a whole number of at least 0, got {value!r}')
-
-
-class HostBuffersMixin:
-    """Buffers that stay on the host wherever the module goes: a step reads them without waiting for a GPU."""
-
-    host_buffers: tuple[str, ...] = ()
-    """Names of these buffers."""
-
-    def register_count(self, name: str) -> None:
-        """Register a buffer of one whole number, which begins with 0."""
-        self.register_buffer(name, torch.tensor(0, device='cpu'))
-        self.host_buffers = (*self.host_buffers, name)
-
-    def _apply(self, fn, *args, **kwargs) -> nn.Module:
-        kept = {name: self._buffers[name] for name in self.host_buffers}
-        super()._apply(fn, *args, **kwargs)
-        self._buffers.update(kept)
-        return self
-
-    def count_up(self, name: str, number: int) -> None:
-        """Add to a buffer of one number."""
-        self._buffers[name] = torch.tensor(int(self._buffers[name]) + number, device='cpu')

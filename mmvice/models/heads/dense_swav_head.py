@@ -1,29 +1,29 @@
 """Swapped prediction of concepts between views, region by region."""
 
 from collections.abc import MutableMapping, Sequence
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
-from mmseg.utils import OptMultiConfig
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmvice.models.utils import CollapseMonitor, region_statistics
+from mmvice.models.utils import region_statistics
 from mmvice.models.utils.region_queue import deal_out, enqueue, filled_part
 from mmvice.ops import sinkhorn_knopp, sum_over_processes
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
-from mmvice.utils.device import to_double
 
-from .base import BaseMethodHead, HostBuffersMixin, check_counts
-from .regions import REDUCTIONS, region_weights, unit_region_means
+from .base import check_counts
+from .concept_head import ConceptHead
+from .regions import region_weights, unit_region_means
 
 
 @MODELS.register_module()
-class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
+class DenseSwAVHead(ConceptHead):
     """Concepts on the unit sphere, and the loss that predicts a region's concept from its other views (Sec. 3.3).
 
     Everything that training needs to continue is in the state dict: the concepts, the queue and how many embeddings
-    have entered it, the number of steps taken, and the running means of the monitor.
+    have entered it, the number of iterations, and the running means of the monitor.
 
     In distributed training the optimal assignment, the averages of the loss and the diagnostics are over the regions of
     all processes: each process gets the numbers that a single one would get for the whole batch, however its images and
@@ -37,93 +37,68 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
     Args:
         embed_dims (int): Channels D of an embedding. Defaults to 128.
         num_concepts (int): Number of concepts K. Defaults to 128.
-        temperature (float): Softmax temperature tau of Eq. 4. Defaults to 0.1.
         epsilon (float): Entropy regularisation of the assignment. Defaults to 0.05.
         sinkhorn_iters (int): Iterations of the assignment. Defaults to 3.
         queue_length (int): Region embeddings of past primary views, per process, that take part in the assignment;
             0 for none. They are kept as embeddings and scored with today's concepts. Defaults to 0.
-        queue_start_iter (int): Step from which the queue takes part; it fills from the first. Defaults to 0.
-        freeze_concepts_iters (int): The concepts get no gradient in the first so many steps. Defaults to 0.
-        reduction (str): What counts alike in the loss: 'image' the images, and the regions of each (Eq. 4, Alg. 3);
-            'region' the regions of the batch, as in the authors' code; 'area' the pixels of the primary views that lie
-            in regions. Defaults to 'image'.
-        normalize_pixels (bool): True averages unit pixel embeddings over a region, as the paper; False averages
-            features and normalises then, as the reference code. Defaults to True.
-        monitor_interval (int): Steps between two looks at the diagnostics for signs of collapse. Defaults to 50.
-        monitor_patience (int): Steps after the freeze before the first judgement. Defaults to 500.
-        init_cfg (dict, optional): Initialization config. Defaults to None.
+        queue_start_iter (int): Iteration from which the queue takes part; it fills from the first. Like MMEngine's
+            ``iter`` it counts batches, also where gradients of several accumulate for one step. Defaults to 0.
+        freeze_concepts_iters (int): The concepts get no gradient in the first so many iterations, counted in the same
+            way. Defaults to 0.
+        kwargs: Those of :class:`ConceptHead`: ``temperature``, ``reduction``, ``normalize_pixels``,
+            ``monitor_interval``, ``monitor_patience`` and ``init_cfg``.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
     process_state = ('queue', 'queue_count', 'steps')
-    training_state = ('monitor',)
     settings_in_steps = ('queue_start_iter', 'freeze_concepts_iters')
     settings_per_process = ('queue_length',)
+    timed_parts = MappingProxyType(dict(assign='assignment and queue', _remember='assignment and queue'))
+    remedies = 'freeze the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger'
 
     def __init__(
         self,
         embed_dims: int = 128,
         num_concepts: int = 128,
-        temperature: float = 0.1,
+        *,
         epsilon: float = 0.05,
         sinkhorn_iters: int = 3,
         queue_length: int = 0,
         queue_start_iter: int = 0,
         freeze_concepts_iters: int = 0,
-        reduction: str = 'image',
-        normalize_pixels: bool = True,
-        monitor_interval: int = 50,
-        monitor_patience: int = 500,
-        init_cfg: OptMultiConfig = None,
+        **kwargs,
     ) -> None:
-        super().__init__(embed_dims, init_cfg)
+        super().__init__(embed_dims, num_concepts, **kwargs)
         check_counts(
             sinkhorn_iters=sinkhorn_iters,
             queue_length=queue_length,
             queue_start_iter=queue_start_iter,
             freeze_concepts_iters=freeze_concepts_iters,
-            monitor_patience=monitor_patience,
         )
-        if num_concepts < 2 or monitor_interval < 1:
-            raise ValueError(
-                f'need num_concepts >= 2 and monitor_interval >= 1, got {num_concepts} and {monitor_interval}'
-            )
-        if not temperature > 0 or not epsilon > 0:
-            raise ValueError(f'temperature and epsilon must be positive, got {temperature} and {epsilon}')
-        if reduction not in REDUCTIONS:
-            raise ValueError(f'reduction must be one of {", ".join(map(repr, REDUCTIONS))}, got {reduction!r}')
-        self.num_concepts = num_concepts
-        self.temperature = temperature
+        if not epsilon > 0:
+            raise ValueError(f'epsilon must be positive, got {epsilon}')
         self.epsilon = epsilon
         self.sinkhorn_iters = sinkhorn_iters
         self.queue_length = queue_length
         self.queue_start_iter = queue_start_iter
         self.freeze_concepts_iters = freeze_concepts_iters
-        self.reduction = reduction
-        self.normalize_pixels = normalize_pixels
-        self.concepts = nn.Parameter(F.normalize(torch.randn(num_concepts, embed_dims), dim=1))
-        self.after_step()  # lengths are 1 to the last bit only from the second time on
+        self.monitor.patience += freeze_concepts_iters
+        self.draw_concepts(learned=True)
         self.register_buffer('queue', torch.zeros(queue_length, embed_dims))
         self.register_count('queue_count')  # embeddings that have entered it so far
-        self.register_count('steps')  # taken so far
-        remedies = (
-            'freeze the concepts for the first steps (freeze_concepts_iters), or make batches or the queue larger'
-        )
-        patience = freeze_concepts_iters + monitor_patience
-        self.monitor = CollapseMonitor(num_concepts, monitor_interval, patience, remedies=remedies)
 
     def extra_repr(self) -> str:
         """The numbers that identify the head in a printed model."""
-        return f'embed_dims={self.embed_dims}, num_concepts={self.num_concepts}, queue_length={self.queue_length}'
+        return f'{super().extra_repr()}, queue_length={self.queue_length}'
 
     def loss(
         self, embeddings: EmbeddingMap, regions: Tensor, num_regions: Sequence[int], num_views: int
     ) -> dict[str, Tensor]:
         """Swapped prediction loss of a batch of N images with M views each (Alg. 2 and 3).
 
-        In training mode the step is counted and the regions enter the queue; in evaluation the state stays as it is.
+        In training mode the iteration is counted and the regions enter the queue; in evaluation no state changes.
         The concepts must have unit length, which :meth:`after_step` gives them.
 
         Args:
@@ -151,7 +126,7 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
             weights, weight = region_weights(self.reduction, regions, num_regions, num_views, like=cross_entropy)
             sums = sum_over_processes(
                 dict(loss=(weights * cross_entropy).sum(), weight=weight)
-                | region_statistics(z[0].detach(), log_p[0].detach().exp(), q, len(num_regions))
+                | region_statistics(z[0].detach(), len(num_regions), log_p[0].detach().exp(), q)
             )
             loss = sums['loss'] / sums['weight'].clamp_min(1)
 
@@ -178,15 +153,10 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
 
     @torch.no_grad()
     def _remember(self, z: Tensor) -> None:
-        """Count the step, and put the primary view's embeddings (R, D) in the queue."""
+        """Count the iteration, and put the primary view's embeddings (R, D) in the queue."""
         enqueue(self.queue, int(self.queue_count), z)
         self.count_up('queue_count', len(z))
         self.count_up('steps', 1)
-
-    @torch.no_grad()
-    def after_step(self) -> None:
-        """Put the concepts back on the unit sphere, which an optimizer's step leaves."""
-        self.concepts.copy_(F.normalize(self.concepts, dim=1))
 
     def deal_out(self, states: Sequence[dict[str, Tensor]], num_processes: int) -> list[dict[str, Tensor]]:
         """The queues of some processes for others, see :func:`mmvice.models.utils.region_queue.deal_out`.
@@ -207,9 +177,7 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
         ]
 
     def upgrade(self, state: MutableMapping[str, Tensor], prefix: str = '') -> None:
-        """Take ``progress`` apart, and begin the monitor's means where there are none.
-
-        ``progress`` was (3,): steps, the next row of the queue to write, and the rows in use.
+        """Take ``progress`` apart, which was (3,): steps, the next row of the queue to write, and the rows in use.
 
         Raises:
             ValueError: If it says what cannot be.
@@ -225,24 +193,10 @@ class DenseSwAVHead(HostBuffersMixin, BaseMethodHead):
             del state[f'{prefix}progress']
             state[f'{prefix}steps'] = progress.new_tensor(steps)
             state[f'{prefix}queue_count'] = progress.new_tensor(filled if filled < len(queue) else filled + next_row)
-        if f'{prefix}concepts' in state:
-            for name, value in self.monitor.state_dict(prefix=f'{prefix}monitor.').items():
-                state.setdefault(name, value)
+        super().upgrade(state, prefix)
 
     def enter_steady_state(self) -> None:
         """Fill the queue with random unit vectors, go past its start, and let the concepts learn."""
         self.queue.copy_(F.normalize(torch.randn_like(self.queue), dim=1))
         self.queue_count.fill_(self.queue_length)
         self.steps.fill_(max(self.queue_start_iter, self.freeze_concepts_iters))
-
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        is_average = not self.concepts.requires_grad  # of MMEngine's EMAHook: its rows must keep their lengths
-        if not is_average and not _have_unit_length(self.concepts):
-            with torch.no_grad():
-                self.concepts.copy_(self.unit_concepts())
-
-
-def _have_unit_length(vectors: Tensor) -> bool:
-    """Whether rows have unit length to within rounding; such rows of a checkpoint are taken bit for bit."""
-    return bool(((to_double(vectors).norm(dim=1) - 1).abs() < 1e-5).all())

@@ -1,4 +1,4 @@
-"""Segmentors: what measures and uses the embeddings."""
+"""Segmentors that measure and use the embeddings."""
 
 from .encoder_decoder import EncoderDecoder
 from .probe_segmentor import ProbeSegmentor, load_embedder

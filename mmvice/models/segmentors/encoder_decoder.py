@@ -12,10 +12,10 @@ from mmvice.registry import MODELS
 
 @MODELS.register_module()
 class EncoderDecoder(mmseg.models.EncoderDecoder):
-    """MMSegmentation's segmentor, which predicts every image as if it were alone where sizes differ.
+    """MMSegmentation's segmentor, which predicts images separately if their sizes differ.
 
-    MMSegmentation's own refuses such a batch, and one whose images had different sizes before they were resized. The
-    preprocessor must leave images apart, as :class:`ViCEDataPreprocessor` does. ``acc_seg`` is that of
+    MMSegmentation's own class refuses such a batch. It also refuses a batch of images that had different sizes before
+    resizing. The preprocessor must keep images separate, like :class:`ViCEDataPreprocessor`. ``acc_seg`` comes from
     :func:`labelled_accuracy`.
 
     Args:

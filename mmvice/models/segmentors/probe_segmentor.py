@@ -1,4 +1,4 @@
-"""An embedder, frozen or not, with a probe on it, as a segmentor of MMSegmentation."""
+"""A segmentor of MMSegmentation: an embedder, frozen or not, and a probe."""
 
 import logging
 from collections.abc import Sequence
@@ -20,33 +20,34 @@ from mmvice.structures import EmbeddingMap
 
 @MODELS.register_module()
 class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
-    """Measures embeddings: backbone and decoder of a ViCE model, frozen and in eval mode, under a probe (Sec. 4.3).
+    """Measures embeddings: a probe on the backbone and decoder of a ViCE model, frozen and in eval mode (Sec. 4.3).
 
     Args:
         backbone (dict): Config of the backbone, as in pretraining.
         decoder (dict): Config of the decoder, as in pretraining.
         decode_head (dict): Config of a :class:`LinearProbeHead` or :class:`ClusterProbeHead`. Its ``in_channels``
             defaults to the decoder's ``embed_dims``.
-        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model, or the work folder of its run with
-            its latest checkpoint; any format of :mod:`mmvice.utils.weight_formats` that has a decoder. None leaves the
-            embedder as its configs initialise it: random, or with the backbone's own pretrained weights. It is read
-            when a training starts; a checkpoint of the probe holds the embedder too. Defaults to None.
-        frozen (tuple[str]): Which of 'backbone' and 'decoder' stay as they are: in evaluation mode, without gradients
-            and graph. With () both train with the probe, end to end: what the same network reaches with labels, as a
-            ceiling for pretraining. Defaults to both: the probe trains alone.
+        embedder_checkpoint (str, optional): Checkpoint of the pretrained ViCE model, or the work folder of its run,
+            which means its latest checkpoint. It may have any format of :mod:`mmvice.utils.weight_formats` that
+            includes a decoder. None keeps the initialisation of the configs: random, or the backbone's own pretrained
+            weights. The checkpoint is read when a training starts. A checkpoint of the probe includes the embedder.
+            Defaults to None.
+        frozen (tuple[str]): The parts, 'backbone' and 'decoder', that do not learn: evaluation mode, no gradients, no
+            graph. With () both train with the probe, end to end: an upper bound for pretraining, from the same network
+            with labels. Defaults to both: only the probe trains.
         freeze_embedder (bool, optional): Former name: True is ``frozen=('backbone', 'decoder')``, False ``frozen=()``.
         data_preprocessor (dict, optional): Config of the preprocessor. Defaults to None.
         train_cfg (dict, optional): Handed to the head. Defaults to None.
         test_cfg (dict, optional): ``mode`` must be 'whole': embeddings are measured on whole images (Sec. 4.3). With
-            ``seg_logits=True`` predictions hold logits too, as test-time augmentation needs them; finding the classes
-            alone is much faster. Defaults to None.
-        pretrained (str, optional): Initial weights of the backbone alone, or of backbone and decoder where the file has
-            both, as of :class:`ViCE`; read when a training starts. A decoder with weights stays as its config
-            initialises it where the file has none, which a warning says. Defaults to None.
+            ``seg_logits=True`` predictions include logits, which test-time augmentation needs. Computing only the
+            classes is much faster. Defaults to None.
+        pretrained (str, optional): Initial weights of the backbone alone, or of backbone and decoder if the file has
+            both, as of :class:`ViCE`. The file is read when a training starts. If it has no decoder, a decoder with
+            weights keeps its initialisation, and a warning says so. Defaults to None.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: If head and decoder differ in the size of an embedding, or ``test_cfg`` asks for another mode.
+        ValueError: If head and decoder differ in the size of an embedding, or ``test_cfg`` sets another mode.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
             )
 
     def extract_feat(self, inputs: Tensor) -> EmbeddingMap:
-        """What MMSegmentation calls :meth:`embed`."""
+        """MMSegmentation's name for :meth:`embed`."""
         return self.embed(inputs)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
@@ -156,7 +157,7 @@ class ProbeSegmentor(EmbedderMixin, BaseSegmentor):
 
 
 def _is_moved(sample: SegDataSample) -> bool:
-    """Whether pixels of the image as it was are elsewhere in the input: it was padded or flipped."""
+    """Whether the input was padded or flipped, so that pixels have moved."""
     padding = sample.get('img_padding_size', sample.get('padding_size', [0]))
     return bool(any(padding) or sample.get('flip'))
 
@@ -166,12 +167,12 @@ def load_embedder(model: EmbedderMixin, checkpoint: str) -> None:
 
     Args:
         model: The model to load into.
-        checkpoint: Path of the checkpoint, or of a work folder, whose latest checkpoint is taken.
+        checkpoint: Path of the checkpoint, or of a work folder, which means its latest checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
-        ValueError: If a weight is missing, left over or of another shape, or has no part in any rule of the format; the
-            message lists them. If the file has no decoder.
+        ValueError: If a weight is missing, unused or of another shape, or no rule of the format covers it; the message
+            lists them. Also if the file has no decoder.
     """
     if '://' not in str(checkpoint) and not Path(checkpoint).expanduser().exists():
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""Batch norm over the batches of all processes on the CPU, where torch has none."""
+"""Batch norm over the batches of all processes on the CPU, which torch lacks."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ from mmvice.ops import num_processes
 class CPUSyncBatchNorm(_BatchNorm):
     """``torch.nn.SyncBatchNorm`` for processes without an accelerator: the same arguments, state and results.
 
-    In training the statistics are those of the batches of all processes of the default process group, which may differ
-    in size, and gradients go through them. In evaluation, or with one process, it is plain batch norm.
+    In training the statistics are those of the batches of all processes in the default process group. Batches may
+    differ in size. Gradients flow through the statistics. In evaluation, or with one process, this is plain batch norm.
 
     Args:
         num_features (int): Channels C of the input (N, C, ...).
@@ -30,7 +30,7 @@ class CPUSyncBatchNorm(_BatchNorm):
         track_running_stats (bool): Whether to keep running statistics. Defaults to True.
 
     Raises:
-        ValueError: If the batches of all processes hold a single value per channel, which has no variance.
+        ValueError: If the batches of all processes have only one value per channel, which has no variance.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -58,7 +58,7 @@ class CPUSyncBatchNorm(_BatchNorm):
 def _joint_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
     """Mean and (biased) variance (C,) of each channel over all processes, and the number of values in a channel.
 
-    The moments of the parts are joined as Chan et al. do, without the cancellation in E[x^2] - E[x]^2.
+    The moments of the parts are merged as by Chan et al., without the cancellation in E[x^2] - E[x]^2.
     """
     dtype = x.dtype if x.dtype == torch.float64 else torch.float32
     own = torch.zeros(2 * x.shape[1] + 1, dtype=torch.float64)
@@ -77,7 +77,7 @@ def _joint_statistics(x: Tensor) -> tuple[Tensor, Tensor, int]:
 
 
 class _Normalize(Function):
-    """Batch norm with given statistics, whose gradient knows that they are those of the inputs of all processes."""
+    """Batch norm with given statistics; its gradient accounts for the inputs of all processes."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""A decoder that was not made for its backbone is an error when a model is built."""
+"""Check that a decoder fits its backbone when a model is built, before the first step."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,17 @@ from .evaluation import evaluation
 def check_decoder_fits(
     backbone: nn.Module, decoder: nn.Module, name: str = 'model.decoder', maps: Sequence[Tensor] | None = None
 ) -> None:
-    """Run a decoder on the maps of a small image, in evaluation: no random number is drawn, no statistic changes.
+    """Run a decoder on the maps of a small image, in evaluation: this draws no random numbers, changes no statistics.
 
     Args:
         backbone: The backbone.
         decoder: The decoder, or a decode head of MMSegmentation.
-        name: What the message calls it.
-        maps: What :func:`try_encoder` gave; it is called where they are None.
+        name: Its name in the message.
+        maps: The maps of :func:`try_encoder`; None calls it.
 
     Raises:
-        ValueError: If the decoder cannot take what the backbone gives; the message has the number of maps and channels
-            of both sides.
+        ValueError: If the decoder does not accept the backbone's feature maps; the message has the number of maps and
+            channels of both sides.
     """
     maps = try_encoder(backbone)[1] if maps is None else maps
     if maps is None or maps[0].device.type == 'meta':
@@ -42,7 +42,7 @@ def check_decoder_fits(
 
 
 def _describe_inputs(decoder: nn.Module) -> str:
-    """What a decoder, its neck and its head say of the channels that they take; empty if they say nothing."""
+    """Describe the input channels of a decoder, its neck and its head; empty if they are unknown."""
     names = ('in_channels', 'in_index', 'c1_in_channels')
     parts = {'': decoder, 'neck.': getattr(decoder, 'neck', None), 'head.': getattr(decoder, 'head', None)}
     settings = [

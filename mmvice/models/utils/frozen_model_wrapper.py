@@ -9,7 +9,7 @@ from torch import nn
 # In MMEngine's own registry: its Runner looks a wrapper up there, outside the default scope.
 @MODEL_WRAPPERS.register_module()
 class FrozenModelWrapper(nn.Module):
-    """Hands everything to its model. DistributedDataParallel refuses a model without trainable parameters.
+    """Passes every call to its model, since DistributedDataParallel refuses a model without trainable parameters.
 
     Args:
         module (nn.Module): The model.

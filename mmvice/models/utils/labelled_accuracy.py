@@ -1,14 +1,14 @@
-"""The accuracy that MMSegmentation's heads tell beside their losses."""
+"""The accuracy that MMSegmentation's heads report beside their losses."""
 
 from mmseg.utils import SampleList
 from torch import Tensor
 
 
 def labelled_accuracy(losses: dict[str, Tensor], samples: SampleList, ignore_index: int) -> dict[str, Tensor]:
-    """The same losses, with each ``acc_seg`` 0 where no pixel is labelled; MMSegmentation's is 100 there.
+    """The same losses, with ``acc_seg`` set to 0 if no pixel is labelled; MMSegmentation's would be 100.
 
     Args:
-        losses: What heads give, with or without a prefix in the names; ``acc_seg`` is in percent.
+        losses: Losses of heads, with or without a prefix in the names; ``acc_seg`` is in percent.
         samples: Samples with ``gt_sem_seg``, of any sizes.
         ignore_index: Label of pixels that do not count.
     """

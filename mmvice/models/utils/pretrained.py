@@ -1,4 +1,4 @@
-"""Putting weights from elsewhere into a model's backbone, decoder and concepts."""
+"""Loading weights of other projects into a model's backbone, decoder and concepts."""
 
 import logging
 import re
@@ -35,17 +35,17 @@ OUTPUT_NORM = re.compile(r'backbone\.norm\d\.(?:weight|bias)')
 def load_pretrained(
     model: BaseModel, location: str | Path, whole: bool = False, backbone_only: bool = False, prefix: str = ''
 ) -> Weights:
-    """Load initial weights of any known format into a model; what was taken and dropped is logged.
+    """Load initial weights of any known format into a model; log which were taken and dropped.
 
     Args:
         model: A model with ``backbone``, and perhaps a ``decoder`` and a ``head`` with ``concepts``.
         location: A file, a work folder or a URL, see :func:`mmvice.utils.weight_formats.read_weights`.
-        whole: The file must have every weight of the decoder, too.
-        backbone_only: Leave out what the file has beside a backbone.
-        prefix: Read only the weights whose names begin so in the file.
+        whole: Whether the file must have every weight of the decoder too.
+        backbone_only: Drop everything in the file except the backbone.
+        prefix: Read only the weights whose names begin with it.
 
     Returns:
-        Weights: The loaded weights and the account of the others.
+        Weights: The loaded weights, and the names and reasons of the others.
 
     Raises:
         FileNotFoundError, pickle.UnpicklingError: If the file is missing or holds more than weights.
@@ -156,10 +156,10 @@ def _check_init_cfgs(model: BaseModel) -> None:
 
 
 def fit_weights(given: Weights, own: Mapping[str, Tensor], network: str = '') -> Weights:
-    """The given weights that a model takes: all of its backbone, and all of decoder and concepts where there are any.
+    """The given weights that a model takes: all of its backbone, and all of decoder and concepts if given.
 
-    A decode head of MMSegmentation is taken where the model's decoder has one with the same layers. Its classifier
-    becomes the embedding layer if it has as many outputs.
+    A decode head of MMSegmentation is taken if the model's decoder has one with the same layers. Its classifier becomes
+    the embedding layer if it has D outputs.
 
     Args:
         given: Weights under mmvice's names.
@@ -167,10 +167,10 @@ def fit_weights(given: Weights, own: Mapping[str, Tensor], network: str = '') ->
         network: What to call the model's backbone in messages.
 
     Returns:
-        Weights: With what the model has no use for moved to ``dropped``, and what it keeps as it is in ``kept``.
+        Weights: Those that the model does not need are in ``dropped``. Its own unchanged weights are in ``kept``.
 
     Raises:
-        ValueError: If a weight is missing, left over or of another shape; the message lists them.
+        ValueError: If a weight is missing, unused or of another shape; the message lists them.
     """
     fitted = Weights(given.source, given.format, dict(given.weights), {k: list(v) for k, v in given.dropped.items()})
     _drop(fitted, 'batch counters', [key for key in fitted.weights if _is_counter(key) and key not in own])
@@ -219,7 +219,7 @@ def _decoder_layers(weights: Mapping[str, Tensor]) -> set[str]:
 
 
 def _is_counter(key: str) -> bool:
-    """Whether it is the number of batches that a norm has seen, which no forward pass needs and old files lack."""
+    """Whether it is a norm's counter of batches, which no forward pass needs and old files lack."""
     return key.endswith('.num_batches_tracked')
 
 
@@ -246,7 +246,7 @@ def _network(backbone: nn.Module) -> str:
 
 
 def _advice(fitted: Weights, wanted: Mapping[str, Tensor], network: str) -> str:
-    """What is likely wrong where weights do not fit."""
+    """Advice for weights that do not fit."""
     of_timm = any(OF_TIMM.match(key) for key in fitted.weights)
     if of_timm and not any(OF_TIMM.match(key.replace('backbone.model.', 'backbone.')) for key in wanted):
         return f'; {USE_TIMM}'

@@ -1,4 +1,4 @@
-"""A ring of the newest region embeddings, as pure functions of its rows and of how many have entered it."""
+"""A ring buffer of the newest region embeddings: pure functions of its rows and a counter of entered rows."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def filled_part(queue: Tensor, count: int) -> Tensor:
 
 
 def enqueue(queue: Tensor, count: int, rows: Tensor) -> None:
-    """Put rows (R, D) into a ring (L, D) in place, the oldest out first; ``count`` have entered it before."""
+    """Write rows (R, D) over the oldest rows of a ring (L, D), in place; ``count`` have entered it before."""
     if len(queue):
         places = (count + torch.arange(len(rows), device=rows.device))[-len(queue) :] % len(queue)
         queue[places] = rows[-len(queue) :].to(queue.dtype)
@@ -21,9 +21,10 @@ def enqueue(queue: Tensor, count: int, rows: Tensor) -> None:
 def deal_out(
     queues: Sequence[Tensor], counts: Sequence[int], num_processes: int, length: int
 ) -> tuple[list[Tensor], list[int]]:
-    """Deal the rows of the rings of some processes out to those of others, the newest in turn to each.
+    """Distribute the rows of some processes' rings to those of others, in turn from the newest on.
 
-    What does not fit is dropped, oldest first. The n-th newest rows of all processes count as equally old.
+    If the new rings are too short, the oldest rows are dropped. The n-th newest rows of all processes count as equally
+    old.
 
     Args:
         queues: W rings (L, D).

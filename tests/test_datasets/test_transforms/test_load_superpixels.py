@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_named(tmp_path):
     store(path, np.zeros((6, 8, 3), np.uint8))
     with pytest.raises(ValueError, match=r"a\.jpg\.png' must have one channel of ids, but has the channels RGB"):
         load(tmp_path)
-    for kind, reason in (('TIFF', 'is no PNG'), ('GIF', 'is no PNG'), ('JPEG', 'is a JPEG, which changes ids')):
+    for kind, reason in (('TIFF', 'is not a PNG'), ('GIF', 'is not a PNG'), ('JPEG', 'is a JPEG, which changes ids')):
         path.write_bytes(encode(np.zeros((6, 8), np.uint8), kind))
         with pytest.raises(ValueError, match=reason) as error:
             load(tmp_path)

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
-from mmengine.registry import DefaultScope
 
 from mmvice.datasets.transforms import TreatAsOriginal
 from mmvice.registry import METRICS, MODELS
+
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
 
 LOW_RESOLUTION = [
     dict(type='LoadImageFromFile'),
@@ -18,12 +19,6 @@ LOW_RESOLUTION = [
     dict(type='TreatAsOriginal'),
     dict(type='PackSegInputs'),
 ]
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 @pytest.mark.parametrize('size', [(90, 160), (500, 330)])

@@ -30,19 +30,21 @@ from mmvice.engine.checks.settings import SETTINGS, check_setting_names, check_s
 def test_near_misses_are_named_with_what_was_meant(tmp_path, name, meant):
     file = tmp_path / 'mine.py'
     file.write_text(f'# mine\n{name} = dict(a=1)\nmodel = dict(type="ViCE")\n')
-    with pytest.raises(ValueError, match=rf"^'{name}' is no setting, and nothing in .*mine\.py uses.* '{meant}' meant"):
+    with pytest.raises(
+        ValueError, match=rf"^'{name}' is not a setting, and nothing in .*mine\.py uses.* mean '{meant}'"
+    ):
         check_setting_names(Config.fromfile(file))
 
 
 def test_a_mistake_in_a_base_or_an_option_is_found_too(tmp_path):
     (tmp_path / 'base.py').write_text('train_dataloder = dict(batch_size=4)\n')
     (tmp_path / 'leaf.py').write_text("_base_ = ['base.py']\nmodel = dict()\n")
-    with pytest.raises(ValueError, match="'train_dataloader' meant"):
+    with pytest.raises(ValueError, match="mean 'train_dataloader'"):
         check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
     cfg = Config(dict(model=dict()))
     check_setting_names(cfg)
     cfg.merge_from_dict({'optim_wraper.optimizer.lr': 1})
-    with pytest.raises(ValueError, match="nothing in the config uses it: is 'optim_wrapper' meant"):
+    with pytest.raises(ValueError, match="nothing in the config uses it: did you mean 'optim_wrapper'"):
         check_setting_names(cfg)
 
 
@@ -80,7 +82,7 @@ train_cfg = dict(type='IterBasedTrainLoop', **train_config)
 val_dataloader = dict(a=train_config == 2)
 """
     (tmp_path / 'leaf.py').write_text(leaf)
-    with pytest.raises(ValueError, match="'test_cfgs' is no setting"):
+    with pytest.raises(ValueError, match="'test_cfgs' is not a setting"):
         check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
     (tmp_path / 'leaf.py').write_text(f'{leaf}test_cfg = dict(a=_base_.test_cfgs)\n')
     check_setting_names(Config.fromfile(tmp_path / 'leaf.py'))
@@ -98,7 +100,7 @@ def test_a_whole_setting_among_other_words_is_a_variable(tmp_path, name):
 @pytest.mark.parametrize('name', ['my_val_dataloder', '_val_dataloader', 'val_dataloader_', 'myval_dataloader'])
 def test_a_setting_that_is_not_whole_is_not(tmp_path, name):
     (tmp_path / 'edited.py').write_text(f'{name} = dict(a=1)\nval_dataloader = dict(a=2)\n')
-    with pytest.raises(ValueError, match="'val_dataloader' meant"):
+    with pytest.raises(ValueError, match="mean 'val_dataloader'"):
         check_setting_names(Config.fromfile(tmp_path / 'edited.py'))
 
 

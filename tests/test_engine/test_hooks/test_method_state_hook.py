@@ -13,7 +13,7 @@ from test_visualization_hooks import CONFIG
 from mmvice.apis import build_runner
 from mmvice.engine import MethodStateHook
 from mmvice.engine.hooks import method_state_hook
-from mmvice.models import DenseSwAVHead
+from mmvice.models import BaseMethodHead, DenseSwAVHead
 from mmvice.models.utils.region_queue import filled_part
 from mmvice.registry import HOOKS
 from mmvice.utils.checkpoint import load_checkpoint_file
@@ -48,6 +48,34 @@ def test_queues_that_cannot_be_dealt_are_left_to_be_complained_about(saved_lengt
             SimpleNamespace(model=SimpleNamespace(head=head), _resume=True, _load_from='run'), checkpoint
         )
         assert checkpoint['state_dict']['head.queue'].shape == (saved_length, dims)
+
+
+@pytest.mark.parametrize('problem', ['another head', 'another number of processes'])
+def test_only_a_run_that_resumes_refuses_a_state_that_it_cannot_use(problem):
+    class Counting(DenseSwAVHead):
+        process_state = ('steps',)
+
+        def deal_out(self, states, num_processes):
+            return BaseMethodHead.deal_out(self, states, num_processes)
+
+    def run(resume: bool) -> dict:
+        head, names = Counting(2, 5), ['steps', 'memory' if problem == 'another head' else 'steps']
+        state = {f'head.{name}': value for name, value in Counting(2, 5).state_dict().items()}
+        checkpoint = dict(
+            state_dict={**state, 'head.steps': torch.tensor(7)},
+            process_state={name: torch.full((3,), 7) for name in names},
+        )
+        model = SimpleNamespace(head=head)
+        runner = SimpleNamespace(model=model, _resume=resume, _load_from='iter_7.pth')
+        hook = MethodStateHook()
+        hook.after_load_checkpoint(runner, checkpoint)
+        hook.before_train(runner)
+        assert checkpoint['state_dict'].keys() == state.keys() and head.steps == 0
+        return checkpoint['state_dict']
+
+    assert run(resume=False)['head.steps'] == 0
+    with pytest.raises(ValueError, match='iter_7.pth: '):
+        run(resume=True)
 
 
 @HOOKS.register_module()

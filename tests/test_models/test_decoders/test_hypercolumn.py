@@ -12,14 +12,10 @@ from mmvice.models import HypercolumnDecoder
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
+pytestmark = pytest.mark.usefixtures('mmvice_scope')
+
 BACKBONE = dict(type='mmseg.ResNet', depth=18, base_channels=8, norm_cfg=dict(type='BN'))
 CHANNELS = [8, 16, 32, 64]
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('mmvice'):
-        yield
 
 
 def pyramid(height=64, width=96, channels=CHANNELS):
