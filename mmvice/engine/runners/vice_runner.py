@@ -19,6 +19,7 @@ from mmvice.datasets.wrapper_settings import check_wrapper_settings
 from mmvice.engine import checks
 from mmvice.engine.hooks import MethodStateHook, RunCheckHook
 from mmvice.engine.hooks.former_names import renewed
+from mmvice.engine.loops import ClusterFitLoop
 from mmvice.models.embedder import EmbedderMixin
 from mmvice.registry import RUNNERS
 from mmvice.utils.console import use_console
@@ -95,8 +96,9 @@ class ViCERunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def build_optim_wrapper(self, optim_wrapper: dict | OptimWrapper) -> OptimWrapper:
-        """Build the optimizer, if there is something to train."""
-        checks.check_something_learns(self.model)
+        """Build the optimizer, if there is something to train; a cluster probe is fitted without one."""
+        if not isinstance(self._train_loop, ClusterFitLoop):
+            checks.check_something_learns(self.model)
         return super().build_optim_wrapper(optim_wrapper)
 
     def _maybe_compile(self, target: str) -> None:
