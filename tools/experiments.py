@@ -69,6 +69,10 @@ FIRST = 'rows whose seeds after 0 come before all else, in that order; probes as
 def seeds(text: str) -> list[int]:
     """An argparse type: a seed, or a range such as 0-2."""
     first, _, last = text.partition('-')
+    if not f'{first}{last}'.isdigit():
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no seed: give numbers or ranges such as 0-2, and FILE before them'
+        )
     return list(range(non_negative(first), non_negative(last or first) + 1))
 
 

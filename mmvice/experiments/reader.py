@@ -37,10 +37,14 @@ def read_experiments(path: str | Path) -> Experiments:
     """Read the file; configs are looked for in the folder that it names, by default its own.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file; the message says what to give.
         ValueError: If the file is not what it should be; the message says where and why.
     """
     path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path} is not a file: give a YAML file of experiments, see configs/experiments/README.md'
+        )
     try:
         content = yaml.load(path.read_text(encoding='utf-8'), Loader=_StrictLoader)
     except yaml.YAMLError as error:

@@ -1,5 +1,6 @@
 """Fitting a pretraining to other GPUs than its config is made for."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,7 +54,17 @@ def scale(cfg: Config, gpus: int | None, images_per_gpu: int | None) -> Scaling:
 
 
 def _settings(head: Mapping[str, Any], names: str) -> dict[str, int]:
-    """The settings of a head that its class names so."""
+    """The settings of a head that its class names so, with their defaults, where they are more than 0."""
     kind = head.get('type')
     kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    return {name: head[name] for name in getattr(kind, names, ()) if head.get(name)}
+    settings = {name: head.get(name, _default_of(kind, name)) for name in getattr(kind, names, ())}
+    return {name: value for name, value in settings.items() if value}
+
+
+def _default_of(kind: type, name: str) -> Any:
+    """The default of an argument of a class, which may hand it on to its bases; None without."""
+    for base in kind.__mro__:
+        parameter = inspect.signature(base.__init__).parameters.get(name)
+        if parameter is not None and parameter.default is not inspect.Parameter.empty:
+            return parameter.default
+    return None

@@ -10,7 +10,7 @@ import torch
 from mmengine.device import get_device
 
 from mmvice.experiments.timing import build_training, endless
-from mmvice.models import ViCE
+from mmvice.models import head_of
 from mmvice.utils.device import device_name, synchronize
 from mmvice.utils.provenance import provenance
 
@@ -25,7 +25,7 @@ class TimedTraining:
     """The steps of a pretraining, with its batches loaded in this process.
 
     Args:
-        job: The pretraining. ViCE is timed as in the middle of a run, with a full queue and concepts that learn.
+        job: The pretraining. It is timed as in the middle of a run: see :meth:`BaseMethodHead.enter_steady_state`.
         device: Where to train.
         steps: Number of steps it is for.
     """
@@ -35,8 +35,9 @@ class TimedTraining:
         cfg.train_dataloader.update(num_workers=0)
         self.device = device
         self.model, self.optim_wrapper, loader = build_training(cfg, device, steps, job.amp)
-        if isinstance(self.model, ViCE):
-            self.model.head.enter_steady_state()
+        head = head_of(self.model)
+        if head is not None:
+            head.enter_steady_state()
         self.model.train()
         self.images = loader.batch_size
         self._batches = endless(loader)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmseg.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
 from mmvice.registry import MODELS
 from mmvice.structures import EmbeddingMap
 
+from .heads.base import head_of
 from .utils import check_decoder_fits, layer_depth, try_encoder
 
 _PARTS = ('backbone', 'decoder')
@@ -126,6 +128,18 @@ class EmbedderMixin:
         first = next((name for name, _ in self.backbone.named_parameters()), None)
         number = 1 if first is None else layer_depth(self.backbone, first)[1]
         return number - 1, number
+
+    def train_step(self: BaseModel, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """One optimizer step; it also informs the head of a method.
+
+        In distributed training MMEngine's wrapper makes the step, and :class:`MethodStateHook` informs the head.
+        """
+        log_vars = super().train_step(data, optim_wrapper)
+        if optim_wrapper.should_update():  # else gradients are accumulated, and the optimizer has not stepped
+            head = head_of(self)
+            if head is not None:
+                head.after_step()
+        return log_vars
 
     def embed_sizes(self, inputs: Tensor | Sequence[Tensor]) -> list[tuple[list[int], EmbeddingMap]]:
         """Embed images of any sizes; images of the same size form one batch.

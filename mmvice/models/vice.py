@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModel
-from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from mmseg.utils import ConfigType, OptConfigType, OptMultiConfig
@@ -118,16 +117,6 @@ class ViCE(EmbedderMixin, BaseModel):
         regions = torch.stack([sample.regions for sample in data_samples])
         num_regions = [sample.num_regions for sample in data_samples]
         return self.head.loss(embeddings, regions.flatten(0, 1), num_regions, num_views=regions.shape[1])
-
-    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """One optimizer step; it also informs the head.
-
-        In distributed training MMEngine's wrapper makes the step, and :class:`MethodStateHook` informs the head.
-        """
-        log_vars = super().train_step(data, optim_wrapper)
-        if optim_wrapper.should_update():  # else gradients are accumulated, and the optimizer has not stepped
-            self.head.after_step()
-        return log_vars
 
     @torch.no_grad()
     def predict(

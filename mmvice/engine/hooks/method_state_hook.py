@@ -142,16 +142,19 @@ def _states_of_processes(checkpoint: MutableMapping[str, Any], head: BaseMethodH
         own = {name: weights.get(f'head.{name}') for name in head.process_state}
         alone = get_world_size() == 1 or not all(isinstance(value, Tensor) for value in own.values())
         return None if alone or not own else [own]  # what is no tensor is found where the weights are compared
-    stacked = all(isinstance(value, Tensor) and value.ndim for value in saved.values())
+    mapping = isinstance(saved, MutableMapping)
+    stacked = mapping and all(isinstance(value, Tensor) and value.ndim for value in saved.values())
     if saved and stacked and len({len(value) for value in saved.values()}) == 1:
         states = [dict(zip(saved, values)) for values in zip(*saved.values())]
         for state in states:
             head.upgrade(state)
         if all(map(_is_like(_own_state(head)), states)):
             return states
+    found = ', '.join(map(str, saved)) if mapping else type(saved).__name__
     raise ValueError(
-        "the checkpoint holds something else than the state of all processes as 'process_state': "
-        f'{", ".join(head.process_state)} of {type(head).__name__}, each stacked over the processes'
+        f"'process_state' of the checkpoint has {found or 'nothing'}, but {type(head).__name__} needs "
+        f'{", ".join(head.process_state)}, each stacked over the processes: resume with the head that was trained, or '
+        'start anew with its weights, by load_from=FILE without --resume'
     )
 
 

@@ -180,6 +180,8 @@ def fit_weights(given: Weights, own: Mapping[str, Tensor], network: str = '') ->
         _drop(fitted, "decoder, as the config's has no weights", list(fitted.part('decoder.')))
     if 'head.concepts' not in own:
         _drop(fitted, 'concepts, which this model does not have', list(fitted.part('head.concepts')))
+    elif any(value.shape != own['head.concepts'].shape for value in fitted.part('head.concepts').values()):
+        _drop(fitted, 'concepts of another number or size', ['head.concepts'])
     prefixes = tuple(prefix for prefix in ('backbone.', 'decoder.', 'head.concepts') if fitted.part(prefix))
     prefixes = prefixes if 'backbone.' in prefixes else ('backbone.', *prefixes)
     wanted = {key: value for key, value in own.items() if key.startswith(prefixes)}
