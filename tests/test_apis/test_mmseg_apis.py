@@ -58,8 +58,8 @@ def test_init_model_builds_a_pretrained_model_which_embeds():
     assert embed_image(model, np.zeros((32, 48, 3), np.uint8)).size == (32, 48)
 
 
-def test_weights_by_another_name_are_refused():
+def test_weights_by_two_names_are_refused():
     cfg = Config.fromfile(CONFIG).model
-    cfg.pretrained = 'torchvision://resnet18'
-    with pytest.raises(ValueError, match='embedder_checkpoint'):
+    cfg.pretrained, cfg.embedder_checkpoint = 'torchvision://resnet18', 'iter_800.pth'
+    with pytest.raises(ValueError, match='pretrained=.* and model.embedder_checkpoint='):
         MODELS.build(cfg)

@@ -134,7 +134,7 @@ def test_unreadable_images_are_skipped_and_counted(tool, images, tmp_path, capsy
     (images / 'broken.jpg').write_bytes(b'not an image')
     tool(config, checkpoint, images, '--output-dir', 'out')
     said = capsys.readouterr().err
-    assert 'skipped 1 of 4 images' in said and "broken.jpg' is no image" in said
+    assert 'skipped 1 of 4 images' in said and "broken.jpg' is not an image" in said
     assert len(list((tmp_path / 'out' / 'panels').rglob('*.png'))) == 3
     with pytest.raises(SystemExit, match='none of 1 images can be read'):
         tool(config, checkpoint, images / 'broken.jpg')

@@ -73,7 +73,7 @@ def test_samples_are_those_of_computed_superpixels_bit_for_bit(tool, config, tmp
     out, err = capsys.readouterr()
     assert stored(tmp_path / 'sp') == NAMES
     assert '6 images, about' in out and 'kB an image, mean of 4' in out
-    assert 'left out 2 images' in out and "broken.jpg' is no image" in out and "tiny.png' is too small" in out
+    assert 'left out 2 images' in out and "broken.jpg' is not an image" in out and "tiny.png' is too small" in out
     assert '4 complete, 4 of them written now' in err
     lines = out[out.index('_base_ =') :]
     (tmp_path / 'stored.py').write_text(lines)

@@ -428,7 +428,7 @@ def start(name, monkeypatch, capsys, *arguments):
 def test_the_last_line_is_the_sentence_and_nothing_else_is_said(tool, pretrain, monkeypatch, capsys):
     stop, said = start('train', monkeypatch, capsys, pretrain, '--cfg-options', 'model.head.epsilon=0')
     assert isinstance(stop, SystemExit) and stop.code == 1
-    assert said.splitlines()[-1] == 'error: temperature and epsilon must be positive, got 0.1 and 0'
+    assert said.splitlines()[-1] == 'error: epsilon must be positive, got 0'
     assert 'Traceback' not in said
 
 

@@ -158,7 +158,7 @@ def test_resuming_twice_from_one_config_takes_the_latest_checkpoint_each_time(co
 
 
 def test_a_config_of_no_file_needs_a_work_folder():
-    with pytest.raises(ValueError, match='of no file and has no work_dir: set cfg.work_dir'):
+    with pytest.raises(ValueError, match='neither a file name nor a work_dir: set cfg.work_dir'):
         build_runner(Config(dict(model=dict(type='Scalar'))))
 
 
