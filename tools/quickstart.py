@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -63,7 +64,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             metavar='KEY=VALUE',
             help=f'change settings of {what}, as --cfg-options of tools/train.py does',
         )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.encoder_name and not args.encoder:
+        parser.error('--encoder-name needs --encoder FILE')
+    return args
 
 
 def positive(text: str) -> int:
@@ -106,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         with writing_told({'--work-dir DIR': args.work_dir}):
             numbers, page = quickstart.run()
-    except (FileExistsError, FileNotFoundError, ImportError, ValueError, WritingError) as error:
+    except (FileExistsError, FileNotFoundError, ImportError, UnpicklingError, ValueError, WritingError) as error:
         raise SystemExit(f'error: {error}') from error
     print(f'\n{summary(numbers)}\n\n{page.resolve()}')
 

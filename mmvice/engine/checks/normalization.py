@@ -25,8 +25,9 @@ def warn_of_other_normalization(model: nn.Module) -> None:
         return
     for difference in _differences(model.data_preprocessor, encoder.mean, encoder.std):
         print_log(
-            f'model.data_preprocessor {difference}: {type(model.backbone).__name__} was trained on RGB images with '
-            f'mean={_written(encoder.mean)}, std={_written(encoder.std)}, bgr_to_rgb=True',
+            f'model.data_preprocessor {difference}: the weights of {getattr(model.backbone, "name", "the backbone")} '
+            f'were trained on RGB images with mean={_written(encoder.mean)}, std={_written(encoder.std)}, '
+            'bgr_to_rgb=True; for others name the tag, such as vit_small_patch16_224.dino or .mae',
             logger='current',
             level=logging.WARNING,
         )

@@ -14,6 +14,14 @@ from mmvice.utils.timm import import_timm
 # Arguments of timm's networks that let them take images of any size
 _ANY_SIZE = dict(dynamic_img_size=True, strict_img_size=False)
 
+# Arguments of timm.create_model whose work something else does here
+_OTHER_NAMES = dict(
+    pretrained='give a file of weights as model.pretrained',
+    checkpoint_path='give a file of weights as model.pretrained',
+    features_only='it always gives feature maps; layers selects them',
+    out_indices='layers selects the maps',
+)
+
 
 @MODELS.register_module()
 class TimmEncoder(BaseModule):
@@ -54,12 +62,14 @@ class TimmEncoder(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         timm = import_timm()
-        if not timm.is_model(name):
+        for key in kwargs.keys() & _OTHER_NAMES.keys():
+            raise ValueError(f'TimmEncoder has no {key}={kwargs[key]!r}: {_OTHER_NAMES[key]}')
+        if not isinstance(name, str) or not timm.is_model(name):
             raise ValueError(_unknown(name, timm))
         kwargs = dict(num_classes=0) | kwargs
         with torch.device('meta'):
             twin = timm.create_model(name, pretrained=False, **kwargs)
-        known = inspect.signature(type(twin).__init__).parameters
+        known = _arguments(type(twin))
         self.name = name
         self.model = timm.create_model(
             name, pretrained=False, **{key: value for key, value in _ANY_SIZE.items() if key in known} | kwargs
@@ -94,7 +104,7 @@ class TimmEncoder(BaseModule):
                     inputs, indices=list(self.layers), norm=self.norm, stop_early=True, intermediates_only=True
                 )
             )
-        except (AssertionError, RuntimeError) as error:
+        except (AssertionError, IndexError, RuntimeError) as error:
             own = tuple(self.model.pretrained_cfg['input_size'][1:])
             if tuple(inputs.shape[-2:]) == own or isinstance(error, torch.cuda.OutOfMemoryError):
                 raise
@@ -118,11 +128,22 @@ class TimmEncoder(BaseModule):
         return self._depths.get(param_name.removeprefix(f'{prefix}model.'), deepest), deepest + 2
 
 
+def _arguments(kind: type) -> set[str]:
+    """Names of the arguments that a class takes, with those of its bases that it hands on."""
+    names: set[str] = set()
+    for base in kind.__mro__:
+        parameters = inspect.signature(base.__init__).parameters
+        names |= parameters.keys()
+        if all(parameter.kind != inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return names
+
+
 def _unknown(name: str, timm) -> str:
     import difflib
 
     known = timm.list_models()
-    near = difflib.get_close_matches(name, known, 3)
+    near = difflib.get_close_matches(str(name), known, 3)
     return f'timm {timm.__version__} has no network {name!r}; ' + (
         f'similar names are {", ".join(near)}' if near else f'timm.list_models() lists the {len(known)} it has'
     )
@@ -137,10 +158,14 @@ def _feature_info(model: nn.Module, name: str) -> list[dict]:
 
 
 def _indices(layers: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
-    asked = list(range(-layers, 0)) if isinstance(layers, int) else list(layers)
-    if not asked or any(not -count <= index < count for index in asked):
+    asked = range(-layers, 0) if type(layers) is int else layers if isinstance(layers, (list, tuple)) else ()
+    if (
+        not asked
+        or any(type(index) is not int or not -count <= index < count for index in asked)
+        or len({index % count for index in asked}) < len(asked)
+    ):
         raise ValueError(
-            f'layers={layers} must name some of the {count} layers of {name}: 1 to {count} for the last ones, or '
-            f'indices from 0 to {count - 1}'
+            f'layers={layers!r} must name some of the {count} layers of {name}: 1 to {count} for the last ones, or '
+            f'indices from 0 to {count - 1}, each once'
         )
     return tuple(sorted({index % count for index in asked}))

@@ -37,7 +37,7 @@ def check_decoder_fits(
             raise ValueError(
                 f'{name} does not fit the backbone: {type(backbone).__name__} gives {len(maps)} feature maps with the '
                 f'channels {channels}, but {type(decoder).__name__} was configured for {takes or _first_line(error)}; '
-                f"make {name} and the backbone's depth, out_indices and channels agree"
+                f"make {name} and the backbone's depth, out_indices and channels agree, or leave in_channels out"
             ) from error
 
 

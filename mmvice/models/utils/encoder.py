@@ -32,8 +32,12 @@ class EncoderInfo:
 
     @property
     def multiple(self) -> int:
-        """What the sides of an image are multiples of, so that each map has whole cells only."""
-        return math.lcm(*self.strides, self.patch_size or 1)
+        """What the sides of an image are multiples of, so that each map has whole cells only.
+
+        Strides that do not divide each other, as of a network that does not pad, count by the largest.
+        """
+        largest, common = max(self.strides), math.lcm(*self.strides, self.patch_size or 1)
+        return common if common <= 2 * largest else largest
 
 
 @torch.no_grad()
@@ -72,8 +76,9 @@ def try_encoder(backbone: nn.Module) -> tuple[EncoderInfo | None, Sequence[Tenso
             f'{type(backbone).__name__} must give feature maps (B, C, h, w), got {_describe(maps)}: choose its '
             "spatial output, such as out_type='featmap' of MMPretrain's Vision Transformers"
         )
-    strides = tuple(round(side / one.shape[-1]) for one in maps)
-    return EncoderInfo(tuple(one.shape[1] for one in maps), strides, patch, **normalization), maps
+    told = getattr(backbone, 'strides', None) if hasattr(backbone, 'out_channels') else None
+    strides = told if told and len(told) == len(maps) else tuple(round(side / one.shape[-1]) for one in maps)
+    return EncoderInfo(tuple(one.shape[1] for one in maps), tuple(strides), patch, **normalization), maps
 
 
 def _patch_size(backbone: nn.Module) -> int | None:
