@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator
 
 from ..harness import Row, Settings
-from . import dataset_start, probes, region_means, scaling, superpixels, switches, training_step, view_generation
+from . import (
+    dataset_start,
+    frozen,
+    probes,
+    region_means,
+    scaling,
+    superpixels,
+    switches,
+    training_step,
+    view_generation,
+)
 
 LINES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     'a': region_means.on_cpu,
@@ -15,4 +25,5 @@ LINES: dict[str, Callable[[Settings], Iterator[Row]]] = {
     'g': scaling.rows,
     'h': dataset_start.rows,
     'i': switches.rows,
+    'j': frozen.rows,
 }

@@ -71,3 +71,12 @@ def test_a_document_keeps_what_is_between_its_tables():
     assert documents.filled(once, dict(x='new', y='| 1 |')) == once
     with pytest.raises(KeyError):
         documents.filled(text, dict(x='new'))
+
+
+def test_steps_over_frozen_encoders_are_those_of_the_kept_result():
+    kept = json.loads((documents.ROOT / 'benchmarks' / 'results' / 'cpu_line_j.json').read_text())
+    text = (documents.ROOT / 'docs' / 'encoders.md').read_text()
+    for row in kept['rows']:
+        network, saved = row['what'].split(', ')[2], row['details']['saved_mib']
+        memory = [f'{saved[side]:.0f} MiB' for side in ('trained', 'frozen')]
+        assert f'| {" | ".join([network, row["slow"], row["ours"], *memory])} |' in text
