@@ -234,12 +234,12 @@ def kept_results(size):
     return Planner.of(BENCHMARK, size, work_dirs=Path('none')), Results(*read_kept(KEPT / f'{size}.jsonl'))
 
 
-@pytest.mark.parametrize('name', ['camvid_benchmark', 'camvid_settings'])
+@pytest.mark.parametrize('name', ['camvid_benchmark', 'camvid_settings', 'encoders'])
 def test_the_documentation_has_the_tables_of_the_kept_results(name, monkeypatch):
     """What stands between the marks is what the kept results give: nothing more, and nothing less."""
     monkeypatch.chdir(ROOT)
     text = (ROOT / 'docs' / f'{name}.md').read_text()
-    assert len(MARK.findall(text)) >= 2
+    assert MARK.search(text)
     assert filled(text, runpy.run_path('tools/experiments.py')['collected']) == text
 
 
