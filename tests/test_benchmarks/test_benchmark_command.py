@@ -150,7 +150,7 @@ def test_all_lines_run_quickly(tmp_path, capsys):
     out = tmp_path / 'results.json'
     command.main(['--quick', '--repeats', '1', '--out', str(out)])
     results = json.loads(out.read_text())
-    assert {row['line'] for row in results['rows']} == set('abcdefghi')
+    assert {row['line'] for row in results['rows']} == set('abcdefghij')
     assert results['versions']['torch'] == torch.__version__ and results['quick'] and results['threads'] == 1
     judged = {row['line'] for row in results['rows'] if row['verdict'] == 'not judged'}
     assert judged >= set('acdfgh')
